@@ -23,16 +23,10 @@ DAMAGES = {
 }
 EDITS = {
     "sqlite:///tokens.db": [
-        "last_used_at = 'never'",
         "key = 'two'",
         "owner = 'nobody' || x'c328'",
-        "kind = 'row' || x'ff'",
-        "kind = ''",
-        "user = 7, last_used_at = x'00'",
     ],
     "sql+sqlite:///tokens.db": [
-        "last_used_at = 'never'",
-        "owner = 'x' || x'c3'",
         "data_key = 'two'",
     ],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.lookup import first_login_of
 from tokenkeep.moving import Merge, StoreSource
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
@@ -66,16 +67,14 @@ def fill(store):
         .with_renewal(failure=failure, mints=(1.0, 2.0))
     )
     more = {"extra": {"instance_url": "https://x"}, "refresh_expires_at": NOW + 9, "scope": "s"}
-    more["unknown"] = {"new": 1}
-    state = {"claim": CLAIM, "unknown": {"newer": [2]}}
-    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(**state))
+    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(claim=CLAIM))
     rows["nameless"] = store.save_token(login("x", user=None))
     # A row without a name whose user turns out to have one already.
     first = store.save_token(login("y", user=None))
     store.save_token(login("ok", access_token="access y", refresh_token="refresh y", id=first.id))
     rows["ok"] = store.reread(rows["ok"].id)
     store.add_id("customer-42", rows["busy"])
-    store.lease(login("z", user=None), CLAIM)
+    store.hold(first_login_of(login("z", user=None)), CLAIM)
     gone = store.swap(revoked(store.save_token(login("gone"))))
     store.delete_token(gone.id)
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}

@@ -11,7 +11,7 @@ from moved_tokens import CLAIM, NOW, login, renewed, revoked
 from tokenkeep import Token
 from tokenkeep.moving import Action
 from tokenkeep.moving.judging import judge
-from tokenkeep.saving import Habits, is_older, rotated
+from tokenkeep.saving import is_older, rotated
 from tokenkeep.token import Status
 
 OK, DEAD, REVOKED = Status.OK, Status.LOGIN_NEEDED, Status.REVOKED
@@ -61,7 +61,7 @@ def written(at, **more):
 
 
 def judged(mine, *there, replace=False):
-    verdict = judge(mine, there, replace=replace, habits=Habits(revokes_grant=False))
+    verdict = judge(mine, there, replace=replace, revokes_grant=False)
     return verdict.action, *(verdict.writes or [None])
 
 
@@ -180,7 +180,7 @@ def test_where_no_single_row_can_stand_for_it(ways):
     """The row that is wrong in the target is named, and nothing is done."""
     met = [row(id=str(n), **each) for n, each in enumerate(ways)]
 
-    verdict = judge(written(LATER), met, replace=True, habits=Habits())
+    verdict = judge(written(LATER), met, replace=True, revokes_grant=True)
 
     assert (Action.SKIP, ()) == (verdict.action, verdict.writes)
     assert f"in token {len(ways) - 1}{' of ben' if met[0].user == 'ben' else ''}: delete" in (

@@ -18,7 +18,6 @@ from tokenkeep import (
     Token,
     TokenNotFound,
     TokenRevoked,
-    Vault,
 )
 from tokenkeep.renewal import Ask
 
@@ -204,34 +203,6 @@ def test_revoke_that_is_no_success(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda vault, row: vault.swap(row.but(access_token="newer")),
-        lambda vault, row: vault.delete_token(row.id),
-        lambda vault, _: vault.delete_tokens(),
-    ],
-)
-def test_own_write_while_it_is_read(world, monkeypatch, write):
-    """What a process has replaced itself it hands out no more, however stale others may be."""
-    monkeypatch.setattr(world.backend, "revision", lambda: None)  # as a server: no counter
-    vault = Vault(world.backend, world.ring, clock=world.clock, max_staleness=1e6)
-    row, read = world.stored, world.backend.read
-
-    def slow_read(record_id):
-        monkeypatch.setattr(world.backend, "read", read)
-        record = read(record_id)
-        write(vault, row)
-        return record
-
-    monkeypatch.setattr(world.backend, "read", slow_read)
-    assert vault.find_token_by_id(world.id) == row
-
-    found = vault.find_token_by_id(world.id)
-
-    assert (found and found.access_token) == (world.stored and "newer")
 
 
 # RE-LOGIN: a save that brings tokens of another login.

@@ -89,9 +89,7 @@ def listen(event: Event) -> None:
 
 
 def keep() -> None:
-    vault = tokenkeep.open_store(
-        "sqlite:///tokens.db", replaced="revoke", max_staleness=0.5, clock=FakeClock()
-    )
+    vault = tokenkeep.open_store("sqlite:///tokens.db", clock=FakeClock())
     assert_type(vault, Vault)
     keeper = Keeper(vault, on_event=listen)
     token = keeper.get(user="ana@example.com:1", environment="sandbox")
@@ -156,7 +154,7 @@ def go_wrong(keeper: Keeper) -> float | None:
 def seal(backend: Backend) -> Vault:
     assert_type(backend.read("7f"), Record | None)
     assert_type(tokenkeep.generate_key(), str)
-    Vault(backend, MyKeys(), replaced="keep")
+    Vault(backend, MyKeys())
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
 
 

@@ -11,7 +11,7 @@ on; for what can't be ended (names, connecting, other people's clients)
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import socket
 import threading
 import time
@@ -179,9 +179,11 @@ def can_be_read(link: Any) -> bool:
     Args:
         link: What has a ``fileno``, such as a socket.
     """
-    with selectors.DefaultSelector() as selector:
-        selector.register(link, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([link], [], [], 0)[0])
+    poll = select.poll()  # a selector by epoll costs 30 µs, a third of a query
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def tries(timeout: float) -> Iterator[None]:

@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
     writes: tuple[Token, ...] = ()
 
 
-def judge(row: Token, found: Sequence[Token], *, replace: bool, habits: saving.Habits) -> Verdict:
+def judge(row: Token, found: Sequence[Token], *, replace: bool, revokes_grant: bool) -> Verdict:
     """
     Say what is done with a row in the target.
 
@@ -69,10 +69,12 @@ def judge(row: Token, found: Sequence[Token], *, replace: bool, habits: saving.H
     else:
         action, reason = _of_two_logins(row, there, replace=replace)
     if action is Action.UPDATE:
-        return Verdict(action, reason, there, (_with_login_of(there, row, habits),))
+        return Verdict(
+            action, reason, there, (_with_login_of(there, row, revokes_grant=revokes_grant),)
+        )
     is_same = row.status is there.status and row.refresh_token == there.refresh_token
     if action is Action.NOTHING and is_same and row.refresh_token:
-        kept = saving.taken(there, row, habits=habits)
+        kept = saving.taken(there, row, revokes_grant=revokes_grant)
         if kept != there:
             along = "what the source has to revoke goes along"
             return Verdict(Action.UPDATE, along, there, (kept,))
@@ -151,11 +153,11 @@ def _is_later(row: Token, there: Token) -> bool:
     return bool(row.version) and written(row) > written(there)
 
 
-def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
+def _with_login_of(there: Token, row: Token, *, revokes_grant: bool) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
     came, its = arrived(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
-        return saving.taken(there, came, habits=habits)
+        return saving.taken(there, came, revokes_grant=revokes_grant)
     # Who renews the target's row goes on: without its claim another one would ask as well.
     mints = tuple(sorted({*row.renewal.mints, *its.mints}))
     return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)

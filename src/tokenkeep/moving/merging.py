@@ -165,8 +165,8 @@ class Merge:
         """
         if found is None or not (found or dry_run):  # or was not taken
             found = self._look(row)
-        habits = self._target.habits(row)
-        verdict = judge(row, found, replace=self._replace, habits=habits)
+        revokes_grant = self._target.revokes_grant(row)
+        verdict = judge(row, found, replace=self._replace, revokes_grant=revokes_grant)
         if dry_run:
             return verdict, verdict.there
         if verdict.action is Action.NEW:
