@@ -107,11 +107,9 @@ class ScriptedProvider(Provider):
     """
     Families of refresh tokens; ``login-1/3`` is the fourth of family ``login-1``.
 
-    ``during`` holds steps of others: each call runs the next one after it was
-    sent, and took effect, and before it is answered; ``before`` those before it does.
-    ``trouble`` holds what the next calls raise instead. The next ``odd``
-    answers take effect, too, but can't be read before it has ``learnt`` to.
-    ``places`` are the data centre and environment of each API domain it knows.
+    A call runs the next step of ``before``, raises the next of ``trouble``, or takes effect,
+    runs the next step of ``during``, and is answered; the next ``odd`` answers can't be read
+    before it has ``learnt`` to. ``places`` are what it knows of API domains.
     """
 
     name = "scripted"
@@ -199,11 +197,9 @@ class OneProvider(Providers):
 @Store.register
 class ScriptedStore:
     """
-    A vault that others get in the way of.
+    A vault that others get in the way of: ``before`` and ``after`` a point its next step runs.
 
-    The points are a renewal's writes: ``claim``, ``save``, ``release``,
-    ``login_needed``, ``revoke``; and ``read``. ``before`` and ``after`` them
-    the next step of that list runs.
+    The points are ``claim``, ``save``, ``release``, ``login_needed``, ``revoke``; and ``read``.
     """
 
     def __init__(self, vault):

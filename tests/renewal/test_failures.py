@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from renewal_scenario import NEWER, World, away, failing, landed
+from renewal_scenario import NEWER, World, away, landed
 from test_claims import ANSWER, journaled
 
 from tokenkeep import (
@@ -46,14 +46,6 @@ def test_passes(fleet, kind):
     assert fleet.works(token)
     assert fleet.calls == 2
     assert [each.what for each in fleet.stored.history] == ["login", "renewed"]
-
-
-def test_rotated_and_lost(rotating):
-    """With rotation the second call says what the next caller's would: that a login is needed."""
-    rotating.provider.during.append(failing(DOWN))
-
-    assert LoginNeeded is rotating.outcome()
-    assert rotating.calls == 2
 
 
 def test_counted():

@@ -227,14 +227,3 @@ def test_outcome_unknown_then_another_login(world):
         world.login("login-2", "newer", left=3600)
 
     assert world.stored.pair == ("newest", "login-3/0")
-
-
-def test_claim_of_a_process_that_logged_out_meanwhile(world):
-    """A login ends a claim on the old tokens: nobody waits for it."""
-    world.claim()
-
-    world.login("login-2", "newer", left=-1)
-    world.get()
-
-    assert world.clock.slept == []
-    assert world.provider.sent == ["login-2/0"]
