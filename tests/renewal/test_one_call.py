@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -120,6 +121,8 @@ def test_interrupted(fleet):
     holder = fleet.in_the_call()
 
     holder.signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):  # for the answer, if need be
+        holder.process.wait(0.5)
     fleet.release()
     holder.process.wait(30)
 
