@@ -9,7 +9,7 @@ import pytest
 from renewal_processes import Fleet
 from renewal_scenario import World
 
-SECRETS = re.compile(r"access-\d|login-\d/|client secret|1000\.[0-9a-f]{8}")
+SECRETS = re.compile(r"access-\d|login-\d/|s3cret|1000\.[0-9a-f]{8}")
 
 
 @pytest.fixture(autouse=True)

@@ -294,7 +294,7 @@ class World:
         token = Token(
             user=user,
             client_id="client",
-            client_secret="client secret",
+            client_secret="s3cret",
             access_token=access_token,
             refresh_token=family and f"{family}/0",
             expires_at=self.clock.now() + left,

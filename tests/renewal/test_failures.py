@@ -251,7 +251,7 @@ def test_failure_of_another_credential(world, error, again):
     for actor, said in ((world.here, error.what), (world.there, again)):
         with pytest.raises(type(error), match=said):
             actor.keeper.get(id=world.id, client_secret="wrong")
-    assert (world.stored.status, world.stored.client_secret) == (Status.OK, "client secret")
+    assert (world.stored.status, world.stored.client_secret) == (Status.OK, "s3cret")
     world.provider.trouble.clear()
 
     token = world.here.keeper.get(id=world.id, client_secret="the right one")
@@ -313,7 +313,7 @@ def test_rejected_refresh_token(dead):
             actor.keeper.get(id=dead.id, client_secret="another")
 
     assert Status.LOGIN_NEEDED is dead.stored.status
-    assert dead.stored.client_secret == "client secret"
+    assert dead.stored.client_secret == "s3cret"
     assert dead.stored.pair == ("access-1", "login-1/0")
     assert dead.stored.renewal.claim is None
     assert dead.calls == 1
