@@ -44,7 +44,7 @@ class Worker:
 
     def told(self, timeout=PATIENCE):
         """Return the next thing it says; one that says nothing in time is killed."""
-        timer = Timer(timeout, self.signal, [signal.SIGKILL])
+        timer = Timer(timeout, os.killpg, [self.process.pid, signal.SIGKILL])
         timer.start()
         line = self.process.stdout.readline()
         timer.cancel()
