@@ -7,18 +7,16 @@ import json
 import os
 import stat
 import time
-from base64 import b64decode, b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 # Not in the function: what it does around forks has to be known when `ForkSafe` registers.
 from filelock import FileLock, Timeout
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import Record
 from tokenkeep.backends.memory import Table, TableBackend
 from tokenkeep.backends.on_disk import OnDisk
-from tokenkeep.backends.rows import COLUMNS
+from tokenkeep.backends.rows import from_values, to_values
 from tokenkeep.backends.waiting import tries
 from tokenkeep.errors import StoreConflict, StoreTampered, StoreUnavailable
 
@@ -29,13 +27,6 @@ _Result = TypeVar("_Result")
 
 _VERSION = 2
 """The value of ``tokenkeep`` at the top of the file: how the rest looks."""
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "key": int,
-    "due_at": (int, float),
-    "last_used_at": (int, float),
-}
-"""Of the fields that are not texts."""
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting, should the path be a pipe."""
@@ -140,7 +131,7 @@ class FileBackend(OnDisk, TableBackend):
             raise self._damaged("has no format version")
         self._expect_format(document["tokenkeep"], _VERSION)
         try:
-            return Table(map(_decoded, document["records"]))
+            return Table(map(from_values, document["records"]))
         except (StoreConflict, KeyError, TypeError, ValueError) as exc:
             raise self._damaged("holds what is no record, or two for the same thing") from exc
 
@@ -239,21 +230,6 @@ class FileBackend(OnDisk, TableBackend):
 
 
 def _encoded(table: Table) -> bytes:
-    """Return the file for these records: one a line, without what is None."""
-    lines = []
-    for record in table:
-        values: dict[str, Any] = {name: getattr(record, name) for name in COLUMNS}
-        values["sealed"] = b64encode(record.sealed).decode()
-        lines.append(json.dumps({name: v for name, v in values.items() if v is not None}))
-    records = ",\n".join(lines)
+    """Return the file for these records: one a line."""
+    records = ",\n".join(json.dumps(to_values(record)) for record in table)
     return f'{{"tokenkeep": {_VERSION}, "records": [\n{records}\n]}}\n'.encode()
-
-
-def _decoded(values: object) -> Record:
-    """Return a record of the file; KeyError, TypeError or ValueError if it is none."""
-    if not isinstance(values, dict):
-        raise TypeError(values)
-    for name, value in values.items():
-        if not isinstance(value, _TYPES.get(name, str)):
-            raise TypeError(name)
-    return Record(**{**values, "sealed": b64decode(values["sealed"], validate=True)})
