@@ -283,7 +283,7 @@ def test_what_others_wrote(backend, service, place, client, text, error):  # noq
     [
         ("///tokens", "NoRegionError"),
         ("//no region/tokens", "InvalidRegionError"),
-        ("//eu-central-1/tokens?profile=nobody", "aws configure list-profiles"),
+        ("//eu-central-1/tokens?profile=nobody", "ProfileNotFound.*Check the region, the profile"),
         ("//eu-central-1/tokens?endpoint_url=nowhere", "endpoint_url is no URL"),
         ("//eu-central-1/tokens?timeout=0", "timeout is a number of seconds"),
         ("//eu-central-1/tokens?timeout=nan", "timeout is a number of seconds"),

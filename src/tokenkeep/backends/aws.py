@@ -70,9 +70,7 @@ _HINTS = {
     "Throttl|ProvisionedThroughput": "Try later, or ask AWS for a higher quota",
     "LimitExceeded": "Secrets have about 100 versions a day: DynamoDB takes what is written more",
     "Region": "Name a region in the URL, in AWS_DEFAULT_REGION or in the profile",
-    "Profile": "See the profiles there are with: aws configure list-profiles",
-    "SSL": "AWS_CA_BUNDLE names the certificates that are trusted",
-    "BotoCoreError": "Check the region, endpoint_url, the network and its proxy",
+    "BotoCoreError": "Check the region, the profile, endpoint_url, the network and its proxy",
     "": "Try again; if it goes on, see this error in AWS's API reference",
 }
 """What to do about what AWS says, or what botocore's error is called."""

@@ -153,9 +153,7 @@ class DynamoDBBackend(AWSBackend):
         None is what is not there, before or after. False: something else is
         stored, or another record has the owner.
         """
-        stored = (
-            {"ConditionExpression": _FREE} if old is None else _has("its_version", old.version)
-        )
+        stored = _has("its_version", old.version) if old else {"ConditionExpression": _FREE}
         key, its_id = _key("tokenkeep#record", record_id), {"id": {"S": record_id}}
         changes: list[tuple[str, dict[str, Any]]] = [("Delete", {"Key": key, **stored})]
         if new is not None:

@@ -100,7 +100,8 @@ class SecretsManagerBackend(AWSBackend):
         if old is None or old.version != replaces:
             raise conflict(record.id)
         before, after = _tags(old), _tags(record)
-        text = _text(replace(record, last_used_at=old.last_used_at))
+        kept = replace(record, last_used_at=old.last_used_at)
+        text = text_of(kept, "a secret", _MOST_BYTES)
         if self._swap(answer, text, uuid4().hex, after - before):
             self._untag(answer, before - after)
             return
@@ -178,7 +179,7 @@ class SecretsManagerBackend(AWSBackend):
             "Name": name,
             "ClientRequestToken": uuid4().hex,
             "Description": "A token sealed by tokenkeep, which alone may change it",
-            "SecretString": _text(record),
+            "SecretString": text_of(record, "a secret", _MOST_BYTES),
             "Tags": _as_tags(_tags(record)),
             **self._key,
         }
@@ -232,10 +233,6 @@ class SecretsManagerBackend(AWSBackend):
         """Erase a secret that says it is deleted; there may be none."""
         if "ARN" in read:
             self._changed(read, "delete_secret", ForceDeleteWithoutRecovery=True)
-
-
-def _text(record: Record) -> str:
-    return text_of(record, "a secret", _MOST_BYTES)
 
 
 def _tag(field: str, value: object) -> str:
