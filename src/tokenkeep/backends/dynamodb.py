@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     _Place = tuple[str, str]
 
 _KEYS = {"pk": "HASH", "sk": "RANGE"}
+_TABLE: dict[str, Any] = {
+    "AttributeDefinitions": [{"AttributeName": each, "AttributeType": "S"} for each in _KEYS],
+    "KeySchema": [{"AttributeName": each, "KeyType": kind} for each, kind in _KEYS.items()],
+    "BillingMode": "PAY_PER_REQUEST",
+}
 _MOST_BYTES = 399 * 1024
 """An item holds 400 KB, with its keys and all."""
 
@@ -188,16 +193,8 @@ class DynamoDBBackend(AWSBackend):
         for _ in self.tries():
             told = self._ask(None, "describe_table", "ResourceNotFoundException")
             if "refused" in told:
-                self._ask(
-                    None,
-                    "create_table",
-                    "ResourceInUseException",  # another process was faster
-                    AttributeDefinitions=[
-                        {"AttributeName": each, "AttributeType": "S"} for each in _KEYS
-                    ],
-                    KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in _KEYS.items()],
-                    BillingMode="PAY_PER_REQUEST",
-                )
+                # Or another process is faster.
+                self._ask(None, "create_table", "ResourceInUseException", **_TABLE)
             elif told["Table"].get("TableStatus") in {"ACTIVE", "UPDATING"}:
                 return
         raise self.error(None, "the table is still being made")
