@@ -32,26 +32,23 @@ demo: .stamp-venv
 
 # The servers and the browser the tests start: installed where that can be done without asking.
 # What is missing is skipped, and named at the end.
-.stamp-servers: .stamp-venv
-	@$(BIN)/python tests/support/install-servers $@
+.stamp-servers:
+	@tests/support/install-servers $@
 
 TESTED = .stamp-venv .stamp-sdk .stamp-servers
-# Ends with the test's status, after what was missing.
-MISSING = status=$$?; $(BIN)/python tests/support/install-servers --missing; exit $$status
 
 test: $(TESTED)
-	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow'; $(MISSING)
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow'
 
 # What waits or kills in real time on purpose; with PART=ci, the two minutes of it that .ci/run runs.
 torture: $(TESTED)
-	$(BIN)/python -m pytest --numprocesses 2 -m 'slow$(if $(PART),(part="$(PART)"))'; $(MISSING)
+	$(BIN)/python -m pytest --numprocesses 2 -m 'slow$(if $(PART),(part="$(PART)"))'
 
 # As test, with the lines that no test has run. It takes twice as long.
 coverage: $(TESTED)
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m coverage run -m pytest --numprocesses 2 -m 'not slow'; status=$$?; \
-	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; \
-	  (exit $$status); $(MISSING)
+	  $(BIN)/python -m coverage combine --quiet; $(BIN)/python -m coverage report; exit $$status
 
 # The pictures of the sample application's README, made anew.
 screenshots: .stamp-venv .stamp-servers

@@ -47,7 +47,6 @@ WRITES = 0.1
 
 SETTINGS = {
     "access_token_life": LIFE,
-    "logins_per_window": None,
     "refresh_tokens": None,
 }
 

@@ -26,7 +26,7 @@ from common import (
 from tokenkeep import Token, Vault, open_store, records
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.backends.sql_tables import column_name
+from tokenkeep.backends.sql import records_table
 from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ HUGE = 1_000_000
 
 RAW, RAW_WRITE = "driver, select by id", "driver, update by id"
 COLD, COLD_USER = "Vault, cold find by id", "Vault, cold find by user"
-HOT, STALE = "SDKStore, find by id", "SDKStore, find by id, stale"
+HOT = "SDKStore, find by id"
 SAVE = "SDKStore, save"
 
-NAMES = ", ".join(map(column_name, COLUMNS))
+NAMES = ", ".join(column.name for column in records_table("tokenkeep").c)
 
 
 def fill(vault: Vault, connection: Any, numbers: range) -> list[str]:
@@ -93,7 +93,7 @@ def driver(connection: Any, ids: list[str], others: list[str]) -> dict[str, Call
 
 
 def ours(opened: Opened, ids: list[str], written: list[str]) -> dict[str, Callable[[], None]]:
-    store, lax, cold = opened
+    store, cold = opened
     vault = store.keeper.store
     stored = [vault.find_token_by_id(each) for each in ids]
     saved = [vault.find_token_by_id(each) for each in written]
@@ -116,7 +116,6 @@ def ours(opened: Opened, ids: list[str], written: list[str]) -> dict[str, Callab
         COLD: each(cold.find_token_by_id, ids),
         COLD_USER: each(cold.find_token, users),
         HOT: each(store.find_token_by_id, ids),
-        STALE: each(lax.find_token_by_id, ids),
         SAVE: save,
     }
 
@@ -130,7 +129,6 @@ def judged(where: str, took: dict[str, list[float]], n: int) -> list[Case]:
         case(COLD, RAW, 1.5, "nothing cached, opened each time"),
         case(COLD_USER, RAW, None, "floor: the select by id"),
         case(HOT, RAW, None, "asked each time, opened if it has changed"),
-        case(STALE, RAW, None, "max_staleness of an hour: from memory"),
         case(SAVE, RAW_WRITE, 2.0, "of a stored token"),
     ]
 
@@ -139,8 +137,6 @@ class Opened(NamedTuple):
     """Ways to one store."""
 
     store: SDKStore
-    lax: SDKStore
-    """One that hands out what it has seen within the hour."""
     cold: Vault
     """One that keeps nothing in memory."""
 
@@ -148,12 +144,11 @@ class Opened(NamedTuple):
 @contextmanager
 def opened(url: str) -> Iterator[Opened]:
     store = SDKStore(open_store(url, make=True))
-    lax = SDKStore(open_store(url, max_staleness=3600.0))
-    cold = Vault(open_backend(url), lax.keeper.store.ring, cache_size=0)
+    cold = Vault(open_backend(url), store.keeper.store.ring, cache_size=0)
     try:
-        yield Opened(store, lax, cold)
+        yield Opened(store, cold)
     finally:
-        for each in (store, lax, cold):
+        for each in (store, cold):
             each.close()
 
 

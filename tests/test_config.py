@@ -106,7 +106,7 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
         (ZOHO + "unknown = 5", "zoho", "unknown"),
         (ZOHO + "table = 5", "zoho", "a table of data centres, not 5"),
         (ZOHO + "profile = 5", "zoho", "profile has to be a table, not 5"),
-        (PROFILE + "mint_limits = 5", "zoho", "Known are mandatory"),
+        (PROFILE + "mint_limits = 5", "zoho", "It takes mandatory"),
         (PROFILE + 'wait_timeout = "x"', "zoho", "wait_timeout has to be a number"),
         (PROFILE + "claim_length = 5", "zoho", "longer than call_timeout"),
     ],

@@ -6,16 +6,14 @@ import ast
 import io
 import os
 import pty
-import random
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
 import tomllib
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ import boto3
 import pytest
 from desk_driver import consent
 from pages import PAGES, ROOT, blocks, labelled
+from private_servers.ports import free_port
 from zohocrmsdk.src.com.zoho.crm.api import Initializer
 
 import tokenkeep
@@ -220,10 +219,8 @@ def at_hand(name, request):
     if name == "docs/sql.md":
         server = request.getfixturevalue("mariadb")
         ours["mysql://app:password@db:3306/app"] = url = server.url()
-        ours['host="db", port=3306'] = f"host={server.host!r}, port={server.port}"
-        ours['os.environ["DB_PASSWORD"], database="app"'] = (
-            f"{server.password!r}, database={urlsplit(url).path[1:]!r}"
-        )
+        ours["mysql://app@db:3306/app"] = url.replace(f":{server.password}@", "@")
+        ours['os.environ["DB_PASSWORD"]'] = repr(server.password)
     return ours
 
 
@@ -393,20 +390,10 @@ def closed_above(place):
     return next((each for each in way if not each.stat().st_mode & stat.S_IXOTH), None)
 
 
-def free_ports(count):
-    """Return the first of so many ports in a row that nobody uses."""
-    for first in range(random.randrange(20_000, 30_000), 32_000, count):
-        with ExitStack() as stack, suppress(OSError):
-            for port in range(first, first + count):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
-    pytest.fail("no free ports")
-
-
 def test_a_pod(pod_desk):
     """What docs/containers.md tells to type renews a token as a user nobody knows."""
     (block,) = labelled("docs/containers.md", "try")
-    run_console(block.replace("9000", str(free_ports(8))), pod_desk)
+    run_console(block.replace("9000", str(free_port(8))), pod_desk)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends.base import HEADER
 from tokenkeep.header import LOOK_EVERY
+from tokenkeep.lookup import first_login_of
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
 
@@ -58,7 +59,7 @@ def full(vault):
     rows = [vault.save_token(token(number)) for number in range(3)]
     vault.add_id("customer-42", rows[0])
     vault.delete_token(vault.swap(rows[2].with_renewal(to_revoke=(("refresh_token", "x"),))).id)
-    vault.lease(token(7), CLAIM)
+    vault.hold(first_login_of(token(7)), CLAIM)
     return vault
 
 
@@ -283,7 +284,7 @@ def test_everything_is_sealed_anew(full, backend):
     after = fresh.get_tokens()
     assert [row.but(version=None) for row in before] == [row.but(version=None) for row in after]
     assert "user 0" == fresh.find_token_by_id("customer-42").user
-    assert CLAIM == fresh.lease(token(7), CLAIM)[1]
+    assert CLAIM == fresh.hold(first_login_of(token(7)), CLAIM)[1]
     assert 1 == len(list(fresh.due(4e9)))
 
 

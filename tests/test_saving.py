@@ -19,7 +19,7 @@ from tokenkeep import (
     saving,
 )
 from tokenkeep.errors import LookupFailed
-from tokenkeep.saving import Habits, cleaned, died, first, plan, rotated, superseded, taken
+from tokenkeep.saving import cleaned, died, first, plan, rotated, superseded, taken
 
 NOW = 1000.0
 PLACE = {"provider": "zoho", "data_center": "us", "environment": "production"}
@@ -51,20 +51,20 @@ SECOND = ROW.but(id="second", user="bob", access_token="a2", refresh_token="r2",
 OLDER = rotated(ROW, "r1").but(access_token="a1")
 """A row whose refresh token was ``r``, and is ``r1`` now."""
 
-KEEPS, REVOKES = Habits(replaced="keep"), Habits(revokes_grant=False, replaced="revoke")
-EACH = Habits(revokes_grant=False)
+EACH = {"revokes_grant": False}
 """At a provider that revokes each refresh token for itself."""
 
 REFRESH = (("refresh_token", "r"),)
 
 
-def planned(rows, *, by_id=None, habits=None, **saved):
-    return plan(Token(**saved), rows, by_id=by_id, login="new", now=NOW, habits=habits)
+def planned(rows, *, by_id=None, revokes_grant=True, **saved):
+    how = {"login": "new", "now": NOW, "revokes_grant": revokes_grant}
+    return plan(Token(**saved), rows, by_id=by_id, **how)
 
 
-def save(stored, *, habits=None, **changes):
+def save(stored, **changes):
     """Return what a save under a row's own id makes of it."""
-    made = planned([stored], by_id=stored, habits=habits, **changes)
+    made = planned([stored], by_id=stored, **changes)
     assert stored is made.stored
     return made.row
 
@@ -122,8 +122,8 @@ def test_a_refresh_token_is_in_one_row(name):
 def test_a_login_that_came_another_way():
     """The same login in both rows: what is to be revoked of either is, and no more."""
     pending = NAMELESS.with_renewal(to_revoke=(("refresh_token", "r0"),))
-    merged = taken(ROW.but(refresh_token="r3"), pending, habits=EACH)
-    later = taken(ROW, rotated(NAMELESS.but(refresh_token="r"), "r3"), habits=EACH)
+    merged = taken(ROW.but(refresh_token="r3"), pending, **EACH)
+    later = taken(ROW, rotated(NAMELESS.but(refresh_token="r"), "r3"), **EACH)
 
     assert (("refresh_token", "r0"),) == merged.renewal.to_revoke
     assert ROW.but(refresh_token="r3").pair == merged.pair
@@ -223,7 +223,7 @@ def test_a_login_starts_anew(status, saved, is_login):
 
 def test_a_login_without_an_access_token():
     """The stored one was the replaced login's: it goes with it."""
-    moved = taken(ROW, NAMELESS.but(access_token=None, expires_at=None), habits=EACH)
+    moved = taken(ROW, NAMELESS.but(access_token=None, expires_at=None), **EACH)
     for after in (save(ROW, refresh_token="r2"), moved):
         assert (None, None) == (after.access_token, after.expires_at)
     assert save(ROW, refresh_token="r").access_token == ROW.access_token
@@ -243,7 +243,7 @@ def test_what_was_said_of_the_login_before(login, said):
     if "grant" in login:
         saved |= {"access_token": "a2", "grant_token": "g2"}
     if login == "another row's":
-        after = taken(ROW.but(**SAID), NAMELESS.but(**said), habits=EACH)
+        after = taken(ROW.but(**SAID), NAMELESS.but(**said), **EACH)
     else:
         after = save(ROW.but(**SAID), **saved, **said)
 
@@ -266,25 +266,21 @@ def test_the_stored_refresh_token_with_another_grant():
     dead = died(ROW, Status.REVOKED, 2.0)
     assert dead is save(dead, **saved)
     # Nor does a login bring it back that has none.
-    assert taken(dead, NAMELESS.but(refresh_token=None), habits=EACH).refresh_token is None
+    assert taken(dead, NAMELESS.but(refresh_token=None), **EACH).refresh_token is None
 
 
 REPLACED = {
     "got here, each for itself": (False, EACH, "to_revoke"),
     "given, each for itself": (True, EACH, "replaced"),
-    "got here, the whole consent": (False, Habits(), "replaced"),
-    "given, the whole consent": (True, Habits(), "replaced"),
-    "got here, to be kept": (False, KEEPS, "replaced"),
-    "given, to be revoked": (True, REVOKES, "to_revoke"),
-    "the consent would end": (True, Habits(replaced="revoke"), "replaced"),
-    "got here, kept each": (False, Habits(revokes_grant=False, replaced="keep"), "replaced"),
+    "got here, the whole consent": (False, {"revokes_grant": True}, "replaced"),
+    "given, the whole consent": (True, {"revokes_grant": True}, "replaced"),
 }
 
 
 @pytest.mark.parametrize(("given", "habits", "where"), REPLACED.values(), ids=REPLACED)
 def test_what_a_login_replaces(given, habits, where):
     """It is to be revoked now, or kept until the user's login is; never forgotten."""
-    after = save(ROW.with_renewal(given=given), refresh_token="r2", habits=habits)
+    after = save(ROW.with_renewal(given=given), refresh_token="r2", **habits)
 
     other = {"to_revoke": "replaced", "replaced": "to_revoke"}[where]
     assert (REFRESH, ()) == (getattr(after.renewal, where), getattr(after.renewal, other))
@@ -293,8 +289,8 @@ def test_what_a_login_replaces(given, habits, where):
     assert after.renewal.given
     assert not save(ROW, refresh_token="r2", grant_token="g2").renewal.given
     # What the provider has not confirmed must not end the new login.
-    again = save(died(ROW, Status.REVOKED, 2.0), refresh_token="r2", habits=habits).renewal
-    expected = (REFRESH, ()) if habits.revokes_grant is False else ((), REFRESH)
+    again = save(died(ROW, Status.REVOKED, 2.0), refresh_token="r2", **habits).renewal
+    expected = (REFRESH, ()) if habits is EACH else ((), REFRESH)
     assert expected == (again.to_revoke, again.replaced)
 
 
@@ -316,7 +312,7 @@ def test_something_older(status):
 def test_how_much_is_remembered():
     """The last twenty refresh tokens of a row, and all that were revoked."""
     row = died(ROW, Status.REVOKED, 2.0)
-    row = save(row, refresh_token="0", habits=EACH)
+    row = save(row, refresh_token="0", **EACH)
     for number in range(1, 100):
         row = rotated(row, f"{number}")
 
@@ -347,8 +343,8 @@ def test_revoked():
 
 LATE = {
     "each for itself": (ROW, EACH, "to_revoke"),
-    "the whole consent": (ROW, Habits(), "replaced"),
-    "of a revoked row": (died(ROW, Status.REVOKED, 2.0), Habits(), "to_revoke"),
+    "the whole consent": (ROW, {"revokes_grant": True}, "replaced"),
+    "of a revoked row": (died(ROW, Status.REVOKED, 2.0), {"revokes_grant": True}, "to_revoke"),
 }
 
 
@@ -357,11 +353,11 @@ def test_what_came_too_late(row, habits, where):
     """It is seen to by the row that is there now; its own tokens are left alone."""
     late = (("refresh_token", "late"), ("refresh_token", "r"))
 
-    seen = superseded(row, late, habits=habits)
+    seen = superseded(row, late, **habits)
 
     assert late[:1] == tuple(set(getattr(seen.renewal, where)) - set(REFRESH))
     other = seen.with_renewal(to_revoke=(), replaced=late[:1])
-    again = superseded(other, late, habits=habits).renewal
+    again = superseded(other, late, **habits).renewal
     assert ((), late[:1]) == (again.to_revoke, again.replaced)
     assert ("refresh_token", "r") not in seen.renewal.replaced
     assert saving.is_older(seen, "late")

@@ -24,10 +24,8 @@ def test_repr_names_it_without_any_secret():
             to_revoke=(("refresh_token", "secret-pending"),),
             replaced=(("refresh_token", "secret-replaced"),),
             past=("secret-digest",),
-            unknown={"later": "secret-later"},
         ),
         extra={"id_token": "secret-id-token"},
-        unknown={"later": "secret-later"},
         **SECRETS,
     )
 

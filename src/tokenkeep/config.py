@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
 from tokenkeep.backends import open_backend, owned
@@ -38,15 +38,11 @@ class Settings:
     Args:
         store: The URL of the store; there may be a password in it.
         provider: The provider of tokens that don't say theirs.
-        replaced: What becomes of a refresh token that a login replaces, ``keep``
-            or ``revoke``. None decides by where it came from
-            (`tokenkeep.saving.Habits`).
         options: For each provider the options of its class; there may be secrets in them.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
-    replaced: Literal["keep", "revoke"] | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
 
     @without_frames
@@ -62,7 +58,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
 
     The file is the one TOKENKEEP_CONFIG names, else
     ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
-    ``store``, ``provider``, ``replaced``, ``[zoho.data_centers.<name>]`` and
+    ``store``, ``provider``, ``[zoho.data_centers.<name>]`` and
     ``[providers.<name>]``.
 
     Args:
@@ -78,19 +74,16 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
-        _expect_known(found, ["store", "provider", "replaced", "zoho", "providers"])
+        _expect_known(found, ["store", "provider", "zoho", "providers"])
         for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
             value = found.get(name, "")
             expect(name, value, expected, so=isinstance(value, str))
-        if found.get("replaced") not in (None, "keep", "revoke"):
-            raise ConfigurationError("replaced has to be keep or revoke")
         options = _options(found)
         if "provider" in found and found["provider"] not in options:
             configured(found["provider"], None)
     return Settings(
         store=named or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
-        replaced=found.get("replaced"),
         options=options,
     )
 
@@ -117,8 +110,6 @@ def open_store(
     *,
     keys_newest_first: list[bytes] | None = None,
     providers: Providers | None = None,
-    replaced: Literal["keep", "revoke"] | None = None,
-    max_staleness: float = 0.0,
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     make: bool = False,
@@ -137,12 +128,6 @@ def open_store(
             is made.
         providers: Whom its tokens are of. None means those of the
             configuration file, and those that come with tokenkeep.
-        replaced: What becomes of a refresh token that a login replaces,
-            ``keep`` or ``revoke``. None means the configuration file's, else by
-            where it came from (`tokenkeep.saving.Habits`).
-        max_staleness: How long a server's token is handed out without asking
-            the server again, in seconds; that long it may be one that was
-            revoked. Embedded stores are always asked.
         clock: The time. None means the operating system's.
         environ: The environment. None means the process's.
         make: Whether the store and its key are made now, if they are not there:
@@ -177,8 +162,6 @@ def open_store(
             backend,
             ring or _FirstKey(backend, environ),
             providers=providers or configured.providers(),
-            replaced=replaced or configured.replaced,
-            max_staleness=max_staleness,
             state=state,
             clock=clock,
             make=make,

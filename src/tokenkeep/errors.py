@@ -32,6 +32,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ LOGIN_AGAIN = "Let the user log in again; at Zoho with: tokenkeep login"
 """What to do where nothing else helps, and the provider may be any."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = [
     "AmbiguousLookup", "ConfigurationError", "CoolingDown", "DriverMissing",
@@ -276,6 +277,10 @@ class RenewalTimeout(RenewalError):
     """Another process holds the renewal and did not finish within the wait."""
 
 
+OnError = Callable[[TokenKeepError], None] | None
+"""Called for a record that does not open, instead of raising. None raises."""
+
+
 def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> suppress:
     """
     Do what must not take the place of a token, or an error, that is there already.
@@ -286,7 +291,7 @@ def letting_go(kind: type[TokenKeepError] = TokenKeepError) -> suppress:
 
 
 @contextmanager
-def telling(on_error: Callable[[TokenKeepError], None] | None) -> Iterator[None]:
+def telling(on_error: OnError) -> Iterator[None]:
     """
     Tell an error of one row, so that it holds no other up; None raises it.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.backends.forks import reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
-from tokenkeep.lookup import digest_of, first_login_of
+from tokenkeep.lookup import digest_of
 from tokenkeep.saving import cleaned, has_other_tokens
 from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
@@ -46,22 +46,15 @@ class LocalSwap(Store):
     times, failures) is kept in this process: a token is renewed once in each
     process, not once among all. Writes are made one after the other; two
     keepers on one store share this object (`complete`).
-
-    A call to the store from within a call of the same thread to it, as by a
-    signal handler, is refused by name.
     """
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
         self._swaps = type(store).swap is not TokenStore.swap
         self._renewals: dict[str, tuple[str, Renewal]] = {}
-        self._leases: dict[str, tuple[str, Claim]] = {}
-        self._logins: dict[str, tuple[Mapping[str, str], Claim]] = {}
+        self._logins: dict[str, tuple[str, Claim, Mapping[str, str] | None]] = {}
         self.renew_locks()
         renew_in_child(self)
-
-    def __repr__(self) -> str:
-        return f"<LocalSwap {self._store!r}>"
 
     def describe(self) -> str:
         return f"a {type(self._store).__name__}"
@@ -124,38 +117,32 @@ class LocalSwap(Store):
             saved = stored
             if token.but(renewal=stored.renewal, history=stored.history) != stored:
                 saved = self._store.save_token(token.but(version=None))
-                if saved.id != token.id:
+                if saved.id != token.id or saved.status not in (Status.OK, token.status):
                     raise _changed_meanwhile(token)
-                self._require_kept(token, saved)
+                if has_other_tokens(token.but(grant_token=None), saved):
+                    raise self._not_kept(token)
             self._renewals[str(saved.id)] = _login(saved), token.renewal
             return self._versioned(saved)
 
-    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
-        """See `Store.lease`; among the threads of this process."""
-        mine = secrets.token_hex(16), claim
-        return self._leases.setdefault(digest_of(first_login_of(token)), mine)
+    def hold(
+        self, name: str, claim: Claim, login: Mapping[str, str] | None = None
+    ) -> tuple[str, Claim]:
+        """See `Store.hold`; among the threads of this process."""
+        if login is not None:
+            for each, (_, held, kept) in list(self._logins.items()):
+                if kept is not None and held.taken_at + held.length < claim.taken_at:
+                    self._logins.pop(each, None)
+        return self._logins.setdefault(name, (secrets.token_hex(16), claim, login))[:2]
 
-    def release(self, token: Token, version: str) -> None:
-        name = digest_of(first_login_of(token))
+    def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
         with self._alone():
-            if self._leases.get(name, (version,))[0] != version:
-                raise StoreConflict("Somebody else is logging in by now", user=token.user)
-            self._leases.pop(name, None)
-
-    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        """See `Store.keep_login`; for this process."""
-        for each, (_, kept) in list(self._logins.items()):
-            if kept.taken_at + kept.length < claim.taken_at:
-                self._logins.pop(each, None)
-        self._logins[digest_of(name)] = login, claim
-
-    def take_login(self, name: str) -> Mapping[str, str] | None:
-        return self._logins.pop(digest_of(name), (None, None))[0]
+            if version not in (None, self._logins.get(name, (version,))[0]):
+                raise StoreConflict("Somebody else is logging in by now")
+            return self._logins.pop(name, (None, None, None))[2]
 
     def close(self) -> None:
         """See `TokenStore.close`; what is known of renewals is forgotten."""
         self._renewals.clear()
-        self._leases.clear()
         self._logins.clear()
         self._store.close()
 
@@ -175,26 +162,14 @@ class LocalSwap(Store):
             finally:
                 self._writer = None
 
-    def _require_kept(self, token: Token, saved: Token) -> None:
-        names = ["access_token", "refresh_token"]
-        if token.status is not Status.OK:
-            names = ["status"]
-            # A store may well answer with what it was given and not have written it.
-            kept = self._store.find_token_by_id(str(token.id)) or saved
-            if (kept.refresh_token, saved.status) == (token.refresh_token, token.status):
-                saved = kept
-        if saved.status not in (Status.OK, token.status):
-            raise _changed_meanwhile(token)
-        for name in names:
-            if getattr(token, name) not in (None, getattr(saved, name)):
-                what = f"status '{token.status.value}'" if name == "status" else name
-                raise StoreError(
-                    f"{type(self._store).__name__} did not keep the {what} that it was given",
-                    token_id=token.id,
-                    user=token.user,
-                    hint=f"Its save_token has to store Token.{name} and return it as stored: "
-                    "test it with tokenkeep.testing.StoreContract",
-                )
+    def _not_kept(self, token: Token) -> StoreError:
+        return StoreError(
+            f"{type(self._store).__name__} did not keep the tokens and status that it was given",
+            token_id=token.id,
+            user=token.user,
+            hint="Its save_token has to store them and return them as stored: test it with "
+            "tokenkeep.testing.StoreContract",
+        )
 
     def _seen(self, token: Token | None) -> Token | None:
         return None if token is None else self._versioned(token)

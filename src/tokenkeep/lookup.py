@@ -37,50 +37,47 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
-        user: With an id, only this user's; likewise the rest. None means anybody's.
+        where: What user, provider, client id, environment and data centre have to equal. None
+            means any.
     """
 
     field: str
     value: str = dataclasses.field(repr=False)
-    user: str | None = None
-    provider: str | None = None
-    client_id: str | None = None
-    environment: str | None = None
-    data_center: str | None = None
+    where: tuple[str | None, ...]
 
     @classmethod
     def of(cls, token: Token) -> tuple[Lookup, ...]:
         """
         Return the questions a partial token asks, to be tried in this order.
 
-        More than one only where both a grant and a refresh token are given;
-        none where what is given identifies nothing (a refresh token without
-        its client, say).
+        Two where both a grant and a refresh token are given; none where what is given
+        identifies nothing (a refresh token without its client, say).
 
         Raises:
             EmptyLookup: There is nothing in it at all.
             LookupFailed: A field is not text.
         """
         require_text(token)
-        where = [getattr(token, name) or None for name in _CONDITIONS]
+        where = tuple(getattr(token, name) or None for name in _CONDITIONS)
+        asked = []
         if token.id:
-            return (cls("id", token.id, *where),)
-        if token.user:
-            return (cls("user", token.user, None, *where[1:]),)
-        if token.access_token and not token.client_id and not token.client_secret:
-            return (cls("access", token.access_token, *where),)
-        found = []
-        if token.grant_token:
-            found.append(cls("grant", token.grant_token, *where))
-        if token.refresh_token and token.client_id:
-            found.append(cls("refresh", token.refresh_token, *where))
-        if not found and not (token.access_token or token.refresh_token):
-            raise EmptyLookup(
-                "There is nothing in this token to look for",
-                hint="Give an id, a user, an access token, a grant token, "
-                "or a refresh token with its client id",
-            )
-        return tuple(found)
+            asked = [("id", token.id)]
+        elif token.user:
+            asked = [("user", token.user)]
+        elif token.access_token and not token.client_id and not token.client_secret:
+            asked = [("access", token.access_token)]
+        else:
+            if token.grant_token:
+                asked = [("grant", token.grant_token)]
+            if token.refresh_token and token.client_id:
+                asked.append(("refresh", token.refresh_token))
+            if not (asked or token.access_token or token.refresh_token):
+                raise EmptyLookup(
+                    "There is nothing in this token to look for",
+                    hint="Give an id, a user, an access token, a grant token, "
+                    "or a refresh token with its client id",
+                )
+        return tuple(cls(field, value, where) for field, value in asked)
 
     def choose(self, tokens: Iterable[Token]) -> Token | None:
         """
@@ -105,7 +102,8 @@ class Lookup:
 
     def admits(self, token: Token) -> bool:
         """Tell whether a stored token keeps to the conditions, whatever it was found by."""
-        return all(getattr(self, name) in (None, getattr(token, name)) for name in _CONDITIONS)
+        pairs = zip(self.where, _CONDITIONS, strict=True)
+        return all(wanted in (None, getattr(token, name)) for wanted, name in pairs)
 
 
 def find(token: Token, stored: Iterable[Token]) -> Token | None:
@@ -206,9 +204,9 @@ def credentials(token: Token) -> list[tuple[str, str]]:
 
 
 def first_login_of(token: Token) -> str:
-    """Return what a first login is told apart by, as text with a secret in it."""
+    """Return what a first login is known by, a digest: of its place and its credential."""
     place = (token.provider, token.client_id, token.data_center, token.environment)
-    return repr((place, next(iter(credentials(token)))))
+    return digest_of(repr((place, next(iter(credentials(token))))))
 
 
 def owner_of(token: Token, credential: tuple[str, str] | None = None) -> str:

@@ -65,8 +65,8 @@ class Revocations:
         """
         Revoke at the provider what is to be revoked, if anything is.
 
-        Returns the token as stored. A provider that can't be reached is
-        reported, not raised.
+        Returns the token as stored; a deleted one goes for good once nothing is left.
+        A provider that can't be reached is reported, not raised.
 
         Args:
             token: As stored; revoked, deleted, or with a newer login.
@@ -76,13 +76,15 @@ class Revocations:
         mute = set() if mute is None else mute
         if spent := self._spent(token):
             token = self._noted(token, spent)
+            if not token.renewal.to_revoke:
+                return token
+        waiting, done = _waiting(token), list[Token]()
         whom = token.provider, token.issuer
-        if token.renewal.to_revoke and whom in mute:
+        if whom in mute or not (waiting or token.ended):
             return token
-        if not token.renewal.to_revoke or self._newer_login_took(token):
-            return token if not token.ended else token.with_renewal(to_revoke=())
-        done = []
-        for asked in _waiting(token):
+        if self._newer_login_took(token):
+            return self._noted(token, waiting)
+        for asked in waiting:
             try:
                 self._providers.of(token).revoke(asked)
             except (RenewalError, ConfigurationError) as exc:
@@ -94,7 +96,7 @@ class Revocations:
                     break  # each of the others would wait for it as long
             else:
                 done.append(asked)
-        return self._noted(token, done) if done else token
+        return self._noted(token, done) if done or not waiting else token
 
     def _spent(self, token: Token) -> list[Token]:
         """Return the access tokens that were to be revoked, and have ended by themselves."""
@@ -106,18 +108,21 @@ class Revocations:
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
+        confirmed = [secret for asked in done for secret in asked.pair if secret]
         with letting_go(StoreError):  # revoking twice is harmless
             for _ in attempts(token.id, token.user):
-                changed = _without(token, done)
-                if token.ended:
-                    return changed  # whoever sweeps deletes it, or writes it
+                left = [each for each in token.renewal.to_revoke if each[1] not in confirmed]
+                changed = token.with_renewal(to_revoke=tuple(left))
                 try:
-                    return self._store.swap(changed)
+                    if left or not token.ended:
+                        return self._store.swap(changed)
+                    self._store.delete_version(str(token.id), str(token.version))
                 except StoreConflict:
-                    again = self._store.reread(str(token.id))
-                    if again is None:
-                        return changed
-                    token = again
+                    again = None if token.ended else self._store.reread(str(token.id))
+                    if again is not None:
+                        token = again
+                        continue
+                return changed
         return token
 
     def _newer_login_took(self, token: Token) -> bool:
@@ -127,13 +132,13 @@ class Revocations:
         with suppress(ConfigurationError):  # its provider is gone: as if it might
             if not self._providers.of(token).profile.revokes_grant:
                 return False
-        habits = saving.Habits(revokes_grant=True)
         for _ in attempts(token.id, token.user):
             newer = newer_login(self._store, token)
             if newer is None:
                 return False
             with suppress(StoreConflict):
-                self._store.swap(saving.superseded(newer, token.renewal.to_revoke, habits=habits))
+                late = token.renewal.to_revoke
+                self._store.swap(saving.superseded(newer, late, revokes_grant=True))
                 return True
         return False
 
@@ -142,9 +147,3 @@ def _waiting(token: Token) -> list[Token]:
     # As tokens, whose repr is safe: crash reports show the locals of each frame.
     bare = token.but(access_token=None, refresh_token=None)
     return [bare.but(**dict([each])) for each in token.renewal.to_revoke]
-
-
-def _without(token: Token, done: list[Token]) -> Token:
-    confirmed = {asked.refresh_token or asked.access_token for asked in done}
-    left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
-    return token.with_renewal(to_revoke=left)

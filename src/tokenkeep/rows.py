@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -15,7 +14,7 @@ from tokenkeep.records import Kept
 from tokenkeep.token import Token, is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from tokenkeep.backends.base import Backend, Mark, Record
     from tokenkeep.cache import Cache
@@ -50,12 +49,7 @@ class Rows:
         return field, self.header.keys.digest(field, value)
 
     def owner(self, token: Token, credential: tuple[str, str] | None = None) -> str:
-        """
-        Return the digest of what a token is for.
-
-        A *credential* stands in for a user that is not known. None takes the
-        user, or the first of the token's own credentials.
-        """
+        """Return the digest of what a token is for; without a user its *credential* tells."""
         if credential is None and not token.user:
             credential = next(iter(lookup.credentials(token)), ("none", str(token.id)))
         return self.header.keys.digest("owner", lookup.owner_of(token, credential))
@@ -91,10 +85,7 @@ class Rows:
         """
         Return what has at least one of these marks, each checked to have it under its seal.
 
-        Raises:
-            StoreTampered: A record was changed outside tokenkeep.
-            StoreUnavailable: What comes next *inserts*, and the store's header is gone, or another
-                store's: its table or file was replaced, and nobody would find what is written.
+        What comes next *inserts*: the header has to be this store's, or nobody would find it.
         """
         asked = list(dict.fromkeys(marks))
         found = self.backend.find([("id", HEADER), *asked] if inserts else asked)
@@ -110,16 +101,6 @@ class Rows:
                 )
         return opened
 
-    def find_each(self, wanted: Sequence[set[Mark]]) -> list[list[Kept]]:
-        """Find for each of several what has at least one of its marks, in one trip, to insert."""
-        asked = set().union(*wanted)
-        having: defaultdict[Mark, list[Kept]] = defaultdict(list)
-        for kept in self.find(asked, inserts=True):
-            for mark in self.its(kept, asked) & asked:
-                having[mark].append(kept)
-        each = ({kept.id: kept for mark in marks for kept in having[mark]} for marks in wanted)
-        return [list(found.values()) for found in each]
-
     def its(self, kept: Kept, asked: Iterable[Mark]) -> set[Mark]:
         """Return the marks of something in the fields *asked*, by what is under its seal."""
         fields = {field for field, _ in asked}
@@ -130,21 +111,16 @@ class Rows:
 
     def _opened(self, record: Record) -> Kept:
         seen = self._cache.last(records.token_id(record.id))
-        used = record.last_used_at
-        if seen is None or seen.version != record.version or not records.is_time(used):
+        if seen is None or seen.version != record.version:
             return self.open(record)
         # Spares opening it; when it was last used is outside the version.
+        used = records.last_used_at(record)
         return seen if seen.last_used_at == used else seen.but(last_used_at=used)
 
     def scan(
         self, mark: Mark | None = None, *, after: str | None = None, page: int = _PAGE
     ) -> Iterator[Record]:
-        """
-        Yield all records but the header, or those with a mark, in the order of their ids.
-
-        A page is in memory at a time. They are yielded unopened: one that does
-        not open holds no other one up.
-        """
+        """Yield all records but the header, or those with a mark, unopened, in order of ids."""
         while found := self.backend.scan(after, page, mark=mark):
             yield from (record for record in found if record.kind != records.HEADER)
             last = found[-1].id
@@ -154,7 +130,7 @@ class Rows:
             after = last
 
     def due(self, now: float) -> Iterator[Record]:
-        """Yield the records that are due, unopened, a page in memory at a time."""
+        """Yield the records that are due, unopened."""
         after = None
         while page := self.backend.due(now, _PAGE, after=after):
             yield from page
@@ -172,34 +148,17 @@ class Rows:
         """Tell whether a record can have another owner: its id may be made of the one it has."""
         return self.backend.id_for(owner) in (None, record_id)
 
-    def put(self, kept: _Kept, *, replaces: str | None, note: bool = False) -> _Kept:
-        """
-        Write something whole, with another version, if *replaces* is stored now. None inserts.
-
-        With *note* it is kept in memory for the next save.
-
-        Raises:
-            StoreConflict: Somebody else wrote first; the id or owner is taken.
-            StoreUnavailable: The store has lost its keys, or can't be written.
-        """
+    def put(self, kept: _Kept, *, replaces: str | None) -> _Kept:
+        """Write something whole, with another version, as `Backend.write` does."""
         self.header.expect_there()
         written, record = self._sealed(kept)
-        # A context manager would cost as much as sealing does.
-        try:
-            self.backend.write(record, replaces=replaces)
-        finally:
-            self._cache.wrote(records.token_id(record.id))
-        if note and isinstance(written, Token):
+        self.backend.write(record, replaces=replaces)
+        if isinstance(written, Token):
             self._cache.note(written)
         return written
 
     def insert(self, several: Iterable[Token]) -> list[Token | None]:
-        """
-        Write new rows as `put` does, in one trip.
-
-        Returns:
-            What was written. None for each that was not: `put` says why.
-        """
+        """Write new rows in one trip; return None for each that was not: `put` says why."""
         self.header.expect_there()
         sealed: list[tuple[Token, Record] | None] = []
         for row in several:
@@ -207,21 +166,11 @@ class Rows:
             with suppress(StoreError):
                 sealed[-1] = self._sealed(row)
         left = set(self.backend.insert([each[1] for each in sealed if each]))
-        for each in filter(None, sealed):
-            self._cache.wrote(str(each[0].id))
         return [each[0] if each and each[1].id not in left else None for each in sealed]
 
     def delete(self, record_id: str, *, replaces: str | None) -> bool:
-        """
-        Delete a record, and tell whether there was one.
-
-        Raises:
-            StoreConflict: Another version than *replaces* is stored.
-        """
-        try:
-            return self.backend.delete(record_id, replaces=replaces)
-        finally:
-            self._cache.wrote(records.token_id(record_id))
+        """Delete a record as `Backend.delete` does, and tell whether there was one."""
+        return self.backend.delete(record_id, replaces=replaces)
 
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()

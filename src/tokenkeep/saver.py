@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import records, saving
+from tokenkeep.aliases import Aliases
 from tokenkeep.errors import (
     DuplicateRefreshToken,
     StaleToken,
@@ -26,40 +27,31 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from tokenkeep.aliases import Aliases
     from tokenkeep.backends.base import Mark
-    from tokenkeep.clock import Clock
     from tokenkeep.records import Kept
-    from tokenkeep.rows import Rows
 
 UNDER_WAY = 60.0
 """How long whoever wrote a login may take to look for others with it, in seconds, or is gone."""
 
 
-class Saver:
-    """Write tokens into rows; *habits_of* returns what becomes of those that a login replaces."""
-
-    def __init__(
-        self,
-        rows: Rows,
-        aliases: Aliases,
-        habits_of: Callable[[Token], saving.Habits],
-        clock: Clock,
-    ) -> None:
-        self._rows = rows
-        self._aliases = aliases
-        self._habits_of = habits_of
-        self._clock = clock
+class Saver(Aliases):
+    """Write tokens into rows."""
 
     def save(self, token: Token) -> Token:
         """See `TokenStore.save_token`; of a token that is cleaned, and with its place."""
         login = secrets.token_hex(16)
         for _ in attempts(token.id, token.user):
             by_id, rows = self.look(token)
-            habits, now = self._habits_of(token), self._clock.now()
-            plan = saving.plan(token, rows, by_id=by_id, login=login, now=now, habits=habits)
+            plan = saving.plan(
+                token,
+                rows,
+                by_id=by_id,
+                login=login,
+                now=self._clock.now(),
+                revokes_grant=self._revokes_grant(token),
+            )
             try:
                 saved = self._carry_out(plan)
                 is_login = plan.stored is None or saving.is_login(plan.stored, token)
@@ -71,16 +63,15 @@ class Saver:
                 said = "This token was deleted meanwhile"
                 raise StoreConflict(said, token_id=token.id, user=token.user)
             if token.id and by_id is None:
-                self._aliases.make(token.id, saved)
+                self.make(token.id, saved)
             return saved
         raise AssertionError  # attempts() has raised
 
     def swap(self, token: Token) -> Token:
         """
-        See `TokenStore.swap`.
+        See `TokenStore.swap`. Where it is valid may have been learnt since it was read.
 
-        Where it is valid may have been learnt since it was read. Where another
-        row is for just that, it stays as it was: two logins are two rows.
+        Where another row is for just that, it stays as it was: two logins are two rows.
         """
         if token.version is None:
             said = "This token was handed out unsaved"
@@ -90,25 +81,20 @@ class Saver:
             if self._rows.may_become(records.record_id(token.id), owner):
                 with suppress(StoreConflict):  # the owner may be another row's
                     changed = token.but(owner=owner)
-                    return self._rows.put(changed, replaces=token.version, note=True)
+                    return self._rows.put(changed, replaces=token.version)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
                 token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
-        return self._rows.put(token, replaces=token.version, note=True)
+        return self._rows.put(token, replaces=token.version)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
-        """
-        Return the row that a token's id leads to, and those that a save of it may touch.
-
-        Raises:
-            StaleToken: Its login was ended here, and the provider is being told.
-        """
-        by_id = self._aliases.read(token.id) if token.id else None
+        """Return the row that a token's id leads to, and those that a save of it may touch."""
+        by_id = self.read(token.id) if token.id else None
         known = by_id is not None and not saving.fills(by_id, token)
         if by_id is not None and known and not saving.is_login(by_id, token):
             return by_id, []  # it brings nothing that another row could have
         marks = self._marks(saving.filled(token, by_id) if by_id else token)
-        found = self._settled(marks, inserts=True)
+        found = self._rows.find(marks, inserts=True)
         for kept in found:
             if (
                 isinstance(kept, Token)
@@ -124,27 +110,25 @@ class Saver:
         return by_id, self._rows_of(found)
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """
-        Do as `look` for several tokens, in one trip.
-
-        Returns:
-            For each the rows; None where one has to `look`: for what is no row
-            any more, or for what has something in common with another of the tokens.
-        """
+        """Return the rows that a save of each may touch, in one trip; None where to `look`."""
         ids = [{("id", self._rows.record_id(each.id))} if each.id else set() for each in tokens]
         wanted = [{*self._marks(each), *its} for each, its in zip(tokens, ids, strict=True)]
+        asked: set[Mark] = set().union(*wanted)
         seen: set[Mark] = set()
+        found = self._rows.find(asked, inserts=True)
+        having = [(kept, self._rows.its(kept, asked)) for kept in found]
         looks: list[list[Token] | None] = []
-        for found, marks in zip(self._rows.find_each(wanted), wanted, strict=True):
-            rows = [kept for kept in found if isinstance(kept, Token) and not kept.ended]
-            is_all = len(rows) == len(found) and seen.isdisjoint(marks)
-            looks.append(rows if is_all else None)
+        for marks in wanted:
+            met = [kept for kept, its in having if not its.isdisjoint(marks)]
+            rows = [kept for kept in met if isinstance(kept, Token) and not kept.ended]
+            # Not if it has something in common with another one, or with what is no row any more.
+            looks.append(rows if rows == met and seen.isdisjoint(marks) else None)
             seen |= marks
         return looks
 
     def having(self, marks: Sequence[Mark]) -> list[Token]:
         """Return the rows that have one of these marks, by way of aliases too."""
-        return self._rows_of(self._settled(marks))
+        return self._rows_of(self._rows.find(marks))
 
     def owners(self, token: Token) -> list[Mark]:
         """Return the owners a token's row may have: its user's, and those without one."""
@@ -153,19 +137,19 @@ class Saver:
 
     def make_sole(self, row: Token) -> bool:
         """
-        See `Store.make_sole`. Of two rows that contradict the earlier keeps the login.
+        See `Store.make_sole`: whoever wrote it may have died before it looked, or listed late.
 
-        Whoever wrote it may have died before it looked, or the store listed late.
+        Of two rows that contradict the earlier keeps the login.
         """
         now = self._clock.now()
-        if not row.refresh_token or _was_looked_at(row) or _may_be_under_way(row, now):
+        if not row.refresh_token or _was_looked_at(row) or _is_under_way(row, now):
             return True
         others = self._twins(row)
         for other in others:
             if saving.same_thing(other, row):
                 self._merge(row, other)
                 return False
-        if any(_may_be_under_way(other, now) for other in others):
+        if any(_is_under_way(other, now) for other in others):
             return True  # it may be taken back yet: for the next renewal
         if any(_was_looked_at(other) or _made(other) < _made(row) for other in others):
             self._rows.put(saving.withdrawn(row, now), replaces=row.version)
@@ -190,22 +174,12 @@ class Saver:
         others = (other for other in self.having(marks) if other.id != row.id)
         return [other for other in others if saving.had_login(other, row)]
 
-    def _settled(self, marks: Sequence[Mark], *, inserts: bool = False) -> list[Kept]:
-        """Find, once no alias among what is found carries a login any more."""
-        for _ in attempts():
-            found = self._rows.find(marks, inserts=inserts)
-            carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
-            if not carrying:
-                return found
-            for alias in carrying:
-                self._aliases.finish(alias)
-        raise AssertionError  # attempts() has raised
-
     def _rows_of(self, found: list[Kept]) -> list[Token]:
         """Return the rows among what was found, and those that aliases among it lead to."""
         rows: dict[str | None, Token] = {}
-        for kept in found:
-            row = self._aliases.lead(kept)
+        # Aliases last: one that carries a login changes the row it leads to.
+        for kept in sorted(found, key=lambda each: isinstance(each, Alias)):
+            row = self.lead(kept)
             if row is not None:
                 rows[row.id] = row
             elif isinstance(kept, Alias):
@@ -221,7 +195,7 @@ class Saver:
         if stored is row:
             return row
         if stored is not None and plan.source is not None and plan.carried is not None:
-            return self._move(plan.source, plan.carried, stored)
+            return self.move(plan.source, plan.carried, stored)
         owner = self._rows.owner(row) if stored is None or row.user else str(stored.owner)
         if stored is not None and (
             owner == stored.owner or self._rows.may_become(records.record_id(stored.id), owner)
@@ -230,17 +204,16 @@ class Saver:
         new_id = records.token_id(self._rows.new_id(owner))
         if stored is None:
             return self._put(row.but(id=new_id, owner=owner), None)
-        self._aliases.move(stored, row, new_id, None)
-        return self._aliases.read(str(stored.id))
+        return self.move(stored, row, None, new_id)
 
     def _put(self, row: Token, stored: Token | None) -> Token:
         """Write a row; if nobody can tell whether it was written, look."""
         replaces = stored.version if stored else None
         try:
-            return self._rows.put(row, replaces=replaces, note=True)
+            return self._rows.put(row, replaces=replaces)
         except StoreUnavailable:
             with letting_go():  # what went wrong before is what is said
-                there, login = self._aliases.read(str(row.id)), row.renewal.login
+                there, login = self.read(str(row.id)), row.renewal.login
                 if there is not None and there.version != replaces:
                     is_new = stored is None or stored.renewal.login != login
                     is_mine = there.but(version=row.version) == row
@@ -248,17 +221,11 @@ class Saver:
                         return there
             raise
 
-    def _move(self, source: Token, carried: Token, target: Token) -> Token | None:
-        """Let the login of a row go into another one. Return that; None if it is gone."""
-        self._aliases.move(source, saving.filled(carried, target), str(target.id), target)
-        return self._aliases.read(str(source.id))
-
     def _look_again(self, saved: Token, plan: saving.Plan) -> Token | None:
         """
         Look once more after a login was written: others may have saved it meanwhile.
 
-        A write beside which another row has the same refresh token is taken back. Of two that
-        see each other, both are.
+        If another row has its refresh token, it is taken back. Of two that see each other, both.
         """
         other = next(iter(self._twins(saved)), None) if saved.refresh_token else None
         if other is None:
@@ -278,7 +245,7 @@ class Saver:
     def _take_back(self, saved: Token, stored: Token | None) -> None:
         """Put back what was *stored* before a login; somebody may have written it since."""
         for _ in attempts(saved.id, saved.user):
-            row = self._aliases.read(str(saved.id))
+            row = self.read(str(saved.id))
             if row is None or row.renewal.login != saved.renewal.login:
                 return
             with suppress(StoreConflict):
@@ -294,15 +261,15 @@ class Saver:
         """Let one row be left of a login that was saved twice at the same time, for the same."""
         if Status.REVOKED not in (saved.status, other.status):
             source, target = (other, saved) if saved.user and not other.user else (saved, other)
-            return self._move(source, source, target)
+            return self.move(source, source, target)
         for row in (saved, other):
             dead = saving.died(row, Status.REVOKED, self._clock.now())
             if dead is not row:
                 self._rows.put(dead, replaces=row.version)
-        return self._aliases.read(str(saved.id))
+        return self.read(str(saved.id))
 
 
-def _may_be_under_way(row: Token, now: float) -> bool:
+def _is_under_way(row: Token, now: float) -> bool:
     return now - (row.logged_in_at or 0.0) < UNDER_WAY
 
 

@@ -8,8 +8,7 @@ to be revoked, or kept until its user's login is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenkeep.errors import (
     DuplicateRefreshToken,
@@ -51,23 +50,6 @@ _MOST_PAST = 20
 
 _REVOKED = "!"
 """Ends the digest of a refresh token that was revoked: it is remembered for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """
-    What becomes of a refresh token that a login replaces.
-
-    Args:
-        revokes_grant: Whether revoking it would end the user's consent, the
-            new login with it (`tokenkeep.providers.Profile`).
-        replaced: ``keep`` or ``revoke``, wherever it came from. None revokes
-            what was got here, and keeps what was given from outside: it may be
-            in use in another store or program.
-    """
-
-    revokes_grant: bool = True
-    replaced: Literal["keep", "revoke"] | None = None
 
 
 class Plan(NamedTuple):
@@ -115,18 +97,16 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 user=token.user,
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
-    if not credentials(token):
-        missing = "an access, refresh or grant token"
-        if not needs_login(token):
-            is_whole = token.user and token.client_id
-            missing = "" if is_whole else "a user, any name to ask for it by, and a client id"
-        if missing:
-            raise EmptyLookup(
-                "There is no token in what is to be saved",
-                token_id=token.id,
-                user=token.user,
-                hint=f"Give {missing}",
-            )
+    if not credentials(token) and (needs_login(token) or not (token.user and token.client_id)):
+        missing = "a user, any name to ask for it by, and a client id"
+        if needs_login(token):
+            missing = "an access, refresh or grant token"
+        raise EmptyLookup(
+            "There is no token in what is to be saved",
+            token_id=token.id,
+            user=token.user,
+            hint=f"Give {missing}",
+        )
     blank = {name: None for name in _TEXTS if getattr(token, name) == ""}
     return token.but(**blank) if blank else token
 
@@ -138,7 +118,7 @@ def plan(
     by_id: Token | None = None,
     login: str,
     now: float,
-    habits: Habits | None = None,
+    revokes_grant: bool = True,
 ) -> Plan:
     """
     Say what a save does.
@@ -150,7 +130,8 @@ def plan(
         by_id: The row that the token's id leads to. None if there is none.
         login: Nonce for a new login.
         now: Epoch seconds.
-        habits: What becomes of what a login replaces. None means `Habits`.
+        revokes_grant: Whether revoking what a login replaces would end the user's consent, the
+            new login with it (`tokenkeep.providers.Profile`).
 
     Raises:
         StoreConflict: The id is gone or another token's, or the row was
@@ -170,10 +151,9 @@ def plan(
     kept = list({row.id: row for row in (*rows, *([by_id] if by_id else []))}.values())
     target, source = _meant(token, kept, by_id)
     _refuse_others(token, kept, {row.id for row in (target, source) if row is not None})
-    habits = habits or Habits()
     if target is None:
         return Plan(None, first(token, login=login, now=now))
-    changed = _changed(source or target, token, login=login, now=now, habits=habits)
+    changed = _changed(source or target, token, login, now, revokes_grant=revokes_grant)
     if source is None:
         twin = _for_the_same(changed, kept)
         if twin is not None and twin.id != target.id:
@@ -181,7 +161,7 @@ def plan(
         return Plan(target, changed)
     if source.status in _DEAD and changed is source:
         return Plan(source, source)  # revoked without a name, it does not live on under one
-    return Plan(target, taken(target, changed, habits=habits), source, changed)
+    return Plan(target, taken(target, changed, revokes_grant=revokes_grant), source, changed)
 
 
 def same_thing(stored: Token, token: Token) -> bool:
@@ -226,8 +206,7 @@ def is_older(stored: Token, refresh_token: str | None) -> bool:
     past = stored.renewal.past
     if not (past and refresh_token) or refresh_token == stored.refresh_token:
         return False
-    digest = _past_of(refresh_token)
-    return digest in past or digest + _REVOKED in past
+    return not {_past_of(refresh_token), _past_of(refresh_token) + _REVOKED}.isdisjoint(past)
 
 
 def had_login(row: Token, other: Token) -> bool:
@@ -236,7 +215,7 @@ def had_login(row: Token, other: Token) -> bool:
     return its is not None and (row.refresh_token == its or is_older(row, its))
 
 
-def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Habits) -> Token:
+def _changed(stored: Token, token: Token, login: str, now: float, *, revokes_grant: bool) -> Token:
     """Return a row with what is saved in it; *stored* itself where nothing changes."""
     if token.version not in (None, stored.version) and has_other_tokens(token, stored):
         raise _conflict(stored, "This token was written since it was read")
@@ -251,14 +230,15 @@ def _changed(stored: Token, token: Token, *, login: str, now: float, habits: Hab
         )
     if is_login(stored, token):
         new = first(token.but(logged_in_at=None), login=login, now=now)
-        return _logged_in(stored, new, habits).but(history=stored.history).having("login", now)
+        changed = _logged_in(stored, new, revokes_grant=revokes_grant)
+        return changed.but(history=stored.history).having("login", now)
     said = _said(stored, token)
-    changes = {name: value for name, value in said.items() if value != getattr(stored, name)}
-    if stored.status in _DEAD or not changes:
+    if stored.status in _DEAD or all(getattr(stored, each) == said[each] for each in said):
         return stored
-    fresh = stored.but(**changes, updated_at=now)
-    lifetime = _lifetime(token.expires_at, now) if "access_token" in changes else None
-    return fresh.with_renewal(lifetime=lifetime) if lifetime else fresh
+    fresh = stored.but(**said, updated_at=now)
+    if stored.access_token == fresh.access_token or fresh.expires_at is None:
+        return fresh
+    return fresh.with_renewal(lifetime=_lifetime(fresh.expires_at, now))
 
 
 def _said(row: Token, token: Token) -> dict[str, object]:
@@ -270,7 +250,7 @@ def _said(row: Token, token: Token) -> dict[str, object]:
     return said
 
 
-def _logged_in(row: Token, new: Token, habits: Habits) -> Token:
+def _logged_in(row: Token, new: Token, *, revokes_grant: bool) -> Token:
     """Return a row with another login instead of its own, with what that replaces seen to."""
     mine = row.renewal
     fresh = gone_on(row, new)
@@ -290,15 +270,15 @@ def _logged_in(row: Token, new: Token, habits: Habits) -> Token:
     old = secrets_of(row) if row.refresh_token and row.status is not Status.REVOKED else ()
     # One that was in the new login's row before is spent, not replaced.
     old = tuple(s for s in old if not is_older(fresh, s[1]) and s[1] not in fresh.pair)
-    if habits.revokes_grant:
+    if revokes_grant:
         # Revoked now, it would take the new login with it.
         to_revoke, replaced = (), _union(replaced, to_revoke, old)
-    elif habits.replaced == "revoke" or (habits.replaced is None and not mine.given):
-        to_revoke = _union(to_revoke, old)
+    elif mine.given:
+        replaced = _union(replaced, old)  # it may be in use in another store or program
     else:
-        replaced = _union(replaced, old)
-    past = _with_past(fresh.renewal.past, _pasts(secrets_of(row)))
-    return fresh.with_renewal(to_revoke=to_revoke, replaced=replaced, past=past)
+        to_revoke = _union(to_revoke, old)
+    fresh = fresh.with_renewal(to_revoke=to_revoke, replaced=replaced)
+    return _remembering(fresh, secrets_of(row))
 
 
 def first(token: Token, *, login: str, now: float) -> Token:
@@ -335,17 +315,16 @@ def died(stored: Token, status: Status, now: float, by: str | None = None) -> To
     dead = dead.having(status.value, now, by)
     if status is not Status.REVOKED:
         return dead
-    renewal = stored.renewal
-    to_revoke = _union(renewal.to_revoke, renewal.replaced, secrets_of(stored))
-    past = _with_past(renewal.past, [value + _REVOKED for value in _pasts(to_revoke)])
-    return dead.but(access_token=None).with_renewal(to_revoke=to_revoke, replaced=(), past=past)
+    to_revoke = all_secrets_of(stored)
+    dead = dead.but(access_token=None).with_renewal(to_revoke=to_revoke, replaced=())
+    return _remembering(dead, to_revoke, _REVOKED)
 
 
-def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
+def taken(row: Token, carried: Token, *, revokes_grant: bool) -> Token:
     """
     Return a row with the login of another one that turned out to be for the same.
 
-    A renewal under way goes on in it; *habits* say what becomes of what it has now.
+    A renewal under way goes on in it; *revokes_grant* is as for `plan`.
     """
     mine, its = row.renewal, carried.renewal
     if carried.refresh_token and carried.refresh_token == row.refresh_token:
@@ -355,7 +334,9 @@ def taken(row: Token, carried: Token, *, habits: Habits) -> Token:
         )
     # What happened before one was copied to where the other is, is in both.
     both = sorted({*row.history, *carried.history}, key=lambda each: each.at)
-    return _logged_in(row, carried, habits).but(history=tuple(both[-MOST_HAPPENINGS:]))
+    return _logged_in(row, carried, revokes_grant=revokes_grant).but(
+        history=tuple(both[-MOST_HAPPENINGS:])
+    )
 
 
 def gone_on(row: Token, later: Token) -> Token:
@@ -379,18 +360,19 @@ def gone_on(row: Token, later: Token) -> Token:
     )
 
 
-def superseded(row: Token, secrets: Iterable[Secret], *, habits: Habits) -> Token:
+def superseded(row: Token, secrets: Iterable[Secret], *, revokes_grant: bool) -> Token:
     """
     Return a row that sees to tokens of a login that came too late to be its own.
 
-    *habits* say whether they are to be revoked now. Those of a revoked row are.
+    They are to be revoked now, unless that *revokes_grant*, or with the row's login; those
+    of a revoked row are.
     """
     seen_to = (*row.renewal.to_revoke, *row.renewal.replaced)
     late = tuple(each for each in secrets if each[1] not in row.pair and each not in seen_to)
-    is_now = row.status is Status.REVOKED or not habits.revokes_grant
+    is_now = row.status is Status.REVOKED or not revokes_grant
     where = "to_revoke" if is_now else "replaced"
-    past = _with_past(row.renewal.past, [value + _REVOKED for value in _pasts(late)])
-    return row.with_renewal(past=past, **{where: _union(getattr(row.renewal, where), late)})
+    seeing = row.with_renewal(**{where: _union(getattr(row.renewal, where), late)})
+    return _remembering(seeing, late, _REVOKED)
 
 
 def filled(token: Token, row: Token) -> Token:
@@ -407,8 +389,7 @@ def rotated(row: Token, refresh_token: str | None) -> Token:
     """Return a row with the refresh token that replaces its own, which is spent."""
     if refresh_token == row.refresh_token:
         return row
-    past = _with_past(row.renewal.past, _pasts(secrets_of(row)))
-    return row.but(refresh_token=refresh_token).with_renewal(past=past)
+    return _remembering(row.but(refresh_token=refresh_token), secrets_of(row))
 
 
 def secrets_of(row: Token) -> tuple[Secret, ...]:
@@ -458,8 +439,7 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
                 user=row.user,
                 hint="Read the token again. To use another login, log in anew",
             )
-    for row in rows if token.refresh_token else ():
-        if row.refresh_token == token.refresh_token and row.id not in used:
+        if row.refresh_token == token.refresh_token and token.refresh_token and row.id not in used:
             raise DuplicateRefreshToken(
                 "This refresh token is stored already, and a store has it once",
                 token_id=row.id,
@@ -483,8 +463,10 @@ def _past_of(refresh_token: str) -> str:
     return digest_of(refresh_token)[:16]
 
 
-def _pasts(secrets: Iterable[Secret]) -> list[str]:
-    return [_past_of(value) for kind, value in secrets if kind == "refresh_token"]
+def _remembering(row: Token, secrets: Iterable[Secret], how: str = "") -> Token:
+    """Return a row that knows refresh tokens as some it had, or that were revoked."""
+    had = [_past_of(value) + how for kind, value in secrets if kind == "refresh_token"]
+    return row.with_renewal(past=_with_past(row.renewal.past, had))
 
 
 def _with_past(past: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from tokenkeep.errors import TokenNotFound, letting_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.errors import OnError
     from tokenkeep.journal import Journal
     from tokenkeep.providers import Providers
     from tokenkeep.token import Claim, Token
@@ -47,13 +47,10 @@ class TokenStore(Opened, ABC):
     row per provider, client, user, data centre and environment) and **users
     never mix** (no lookup answers with somebody else's token).
 
-    `tokenkeep.lookup.Lookup` is the one rule for what a partial token means;
-    use it instead of writing your own. Subclass
-    `tokenkeep.testing.StoreContract` to know that your store is right.
-
-    A store that can compare and write should override `swap` too: then an
-    expired token is renewed once among all processes that share the store.
-    Without it, once in each process.
+    What a partial token means, and what a save changes, `tokenkeep.lookup` and
+    `tokenkeep.saving` know. Subclass `tokenkeep.testing.StoreContract` to know that
+    your store is right. One that can compare and write should override `swap` too: then
+    a token is renewed once among all processes that share the store, not once in each.
     """
 
     @abstractmethod
@@ -164,7 +161,8 @@ class Store(TokenStore):
     What a keeper asks of a store: the six methods, compare and write, and some more.
 
     `tokenkeep.vault.Vault` is one; any other `TokenStore` becomes one by
-    `tokenkeep.local_swap.LocalSwap`.
+    `tokenkeep.local_swap.LocalSwap`. Where *on_error* is taken, it is called for a record
+    that does not open, instead of raising.
     """
 
     providers: Providers | None = None
@@ -184,14 +182,10 @@ class Store(TokenStore):
     @abstractmethod
     def delete_version(self, token_id: str, version: str | None) -> None:
         """
-        Delete a token if this version is stored. Silent if there is none with this id.
+        Delete a token if this version is stored; None deletes any. Silent if there is none.
 
         What the provider has not confirmed to be revoked is kept, out of sight, until
         it has, where there is a place for it: see `Keeper.sweep`.
-
-        Args:
-            token_id: Which one.
-            version: None deletes any.
 
         Raises:
             StoreConflict: Another version is.
@@ -201,11 +195,8 @@ class Store(TokenStore):
         """
         Make sure before a renewal that no other row has a token's refresh token.
 
-        Looks only as long as no renewal has, a minute after the login. False: it was
-        written, read it again. By itself a store has looked as it saved.
-
-        Raises:
-            StoreConflict: Likewise.
+        Looks only as long as no renewal has, a minute after the login: as it saves, a
+        store has looked. False, or `StoreConflict`: it was written, read it again.
         """
         del token
         return True
@@ -214,76 +205,52 @@ class Store(TokenStore):
         """Note when a token was last handed out, in epoch seconds, if there is a place for it."""
         del token_id, last_used_at
 
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """
-        Yield the tokens with something that the provider has to revoke, deleted ones too.
-
-        Args:
-            now: Epoch seconds.
-            on_error: Called for one that does not open, instead of raising.
-        """
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
+        """Yield the tokens with something to revoke by now, in epoch seconds; deleted ones too."""
         del now, on_error
         return (token for token in self.iter_tokens() if token.renewal.to_revoke)
 
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
-        """
-        Finish what crashes have left over, and drop what is of no use any more.
-
-        Returns how many records were deleted. *now* and *on_error* are as for `due`.
-        """
+    def tidy(self, now: float, on_error: OnError = None) -> int:
+        """Finish what crashes have left over by now, and return how many records were dropped."""
         del now, on_error
         return 0
 
     @abstractmethod
-    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+    def hold(
+        self, name: str, claim: Claim, login: Mapping[str, str] | None = None
+    ) -> tuple[str, Claim]:
         """
-        Claim the first login with a token's grant or refresh token, unless somebody has.
+        Note that a login is under way, unless it is already; a sweep may drop it once it is over.
 
-        Returns the version of the lease, to `release` it by, and whose it is.
+        Args:
+            name: What it is known by: a digest of what is secret, since frames show it.
+            claim: Who logs in, since when, and how long that is believed.
+            login: What it takes to accept the answer to a browser's login; may be secret. None
+                for the first login with a credential (`tokenkeep.lookup.first_login_of`).
+
+        Returns:
+            A version, to `let_go` of it by, and whose it is.
         """
 
     @abstractmethod
-    def release(self, token: Token, version: str) -> None:
+    def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
         """
-        Give up a first login's lease of this version. Silent if there is none.
+        Note that a login is not under way any more. Silent if it was not.
+
+        Args:
+            name: As for `hold`.
+            version: Of which one. None means any.
+
+        Returns:
+            What was held to accept an answer, to one of those who ask. None if there is nothing.
 
         Raises:
             StoreConflict: It is another one by now.
         """
 
-    @abstractmethod
-    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        """
-        Keep what it takes to accept the answer to a browser's login, until somebody takes it.
-
-        Args:
-            name: What it is asked for by: a digest of what is secret, since frames show it.
-            login: May be secret.
-            claim: Since when it is kept, and how long; a sweep may drop it then.
-
-        Raises:
-            StoreError: It can't be kept.
-        """
-
-    @abstractmethod
-    def take_login(self, name: str) -> Mapping[str, str] | None:
-        """
-        Return what was kept under a name, and keep it no longer: one who asks gets it.
-
-        None if there is nothing.
-        """
-
 
 def of_one_process(thing: object, opened: str) -> TypeError:
-    """
-    Return the error for pickling or copying what has connections, locks and keys.
-
-    Args:
-        thing: What it was tried with.
-        opened: The code that makes another one, for people.
-    """
+    """Return the error for pickling or copying a thing; *opened* is code that makes another."""
     return TypeError(
         f"A {type(thing).__name__} is not pickled, nor copied: its keys, connections and locks "
         "stay in this process. Open another one in each worker, as its pool's initializer does: "
@@ -292,13 +259,7 @@ def of_one_process(thing: object, opened: str) -> TypeError:
 
 
 def existing(store: Store, token_id: str) -> Token:
-    """
-    Return a row of a store as it is now, whatever its status, past any cache.
-
-    Raises:
-        TokenNotFound: There is none.
-        StoreError: The store can't be read.
-    """
+    """Return a row of a store as it is now, whatever its status, past any cache; or raise."""
     token = store.reread(token_id)
     if token is None:
         raise not_found(store, token_id=token_id)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep import folders, holder, records, saving
-from tokenkeep.aliases import Aliases
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
-    ConfigurationError,
     KeyMissing,
     StoreConflict,
     StoreTampered,
@@ -24,7 +22,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, digest_of, first_login_of, require_id
+from tokenkeep.lookup import Lookup, digest_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease
 from tokenkeep.rows import Rows
@@ -34,10 +32,11 @@ from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
+    from tokenkeep.errors import OnError
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -60,10 +59,6 @@ class Vault(Store):
             come with tokenkeep, Zoho for tokens that don't say.
         journal: Where answers are kept until they are saved. None means
             beside an embedded store, else in the user's state folder.
-        replaced: What becomes of a refresh token that a login replaces: see
-            `tokenkeep.saving.Habits`.
-        max_staleness: How long a token is handed out without asking the
-            store, in seconds; only for backends without ``revision()``.
         cache_size: How many unsealed tokens are kept in memory.
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
@@ -72,7 +67,6 @@ class Vault(Store):
             the first token, and not by looking.
 
     Raises:
-        ConfigurationError: *replaced* is something else.
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
         StoreTooNew: A newer tokenkeep made the store.
     """
@@ -84,30 +78,22 @@ class Vault(Store):
         *,
         providers: Providers | None = None,
         journal: Journal | None = None,
-        replaced: Literal["keep", "revoke"] | None = None,
-        max_staleness: float = 0.0,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
         make: bool = True,
     ) -> None:
-        if replaced not in (None, "keep", "revoke"):
-            raise ConfigurationError("replaced has to be keep or revoke, or None")
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
-        self._replaced = replaced
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
             self._header.make()
         self.journal: Journal = journal or self._own_journal(state)
-        self._cache = Cache(
-            backend.revision, self._clock.monotonic, size=cache_size, max_staleness=max_staleness
-        )
+        self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
-        self._aliases = Aliases(self._rows, self.habits, self._clock)
-        self._saver = Saver(self._rows, self._aliases, self.habits, self._clock)
+        self._saver = Saver(self._rows, self.revokes_grant, self._clock)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -126,13 +112,12 @@ class Vault(Store):
         missing = "" if self.is_made else ", which is not there yet"
         return f"{self.backend.describe()}{missing}"
 
-    def habits(self, token: Token) -> saving.Habits:
-        """Return what becomes of a refresh token of this provider that a login replaces."""
+    def revokes_grant(self, token: Token) -> bool:
+        """Tell whether a token's provider ends the user's consent with one refresh token of it."""
         try:
-            revokes_grant = self.providers.of(token).profile.revokes_grant
+            return self.providers.of(token).profile.revokes_grant
         except UnknownName:
-            revokes_grant = True  # nothing is revoked on a guess
-        return saving.Habits(revokes_grant=revokes_grant, replaced=self._replaced)
+            return True  # nothing is revoked on a guess
 
     # Finding
 
@@ -155,13 +140,10 @@ class Vault(Store):
 
     def find_token_by_id(self, token_id: str) -> Token | None:
         require_id(token_id)
-        return self._cache.recall(("id", token_id), partial(self._aliases.read, token_id))
+        return self._cache.recall(("id", token_id), partial(self._saver.read, token_id))
 
     def reread(self, token_id: str) -> Token | None:
-        token = self._aliases.read(token_id)
-        # Who was told of another process's token must not be handed the one before it next.
-        self._cache.wrote(token_id if token is None else str(token.id))
-        return token
+        return self._saver.read(token_id)
 
     def get_tokens(self) -> list[Token]:
         """See `TokenStore.get_tokens`; a row that does not open is left out, and logged."""
@@ -174,7 +156,7 @@ class Vault(Store):
         client_id: str | None = None,
         tenant: str | None = None,
         status: Status | None = None,
-        on_error: Callable[[TokenKeepError], None] | None = None,
+        on_error: OnError = None,
     ) -> Iterator[Token]:
         """
         Yield tokens in the order of their ids, a page in memory at a time.
@@ -191,26 +173,19 @@ class Vault(Store):
         asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
         marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
         found = self._rows.scan(marks[0] if marks else None)
-        for token in self._open(found, (records.ROW,), on_error or closed.append):
+        for token in self._open(found, {records.ROW}, on_error or closed.append):
             if self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]
 
-    def begin_with(
-        self, prefix: str, most: int, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> list[Token]:
-        """
-        Return at most so many tokens whose ids begin so, in the order of their ids.
-
-        The *prefix* is of an id as the store gives them, with or without its ``tk_``.
-        With *on_error* what does not open is told there, not raised.
-        """
-        start = prefix.removeprefix("tk_")
+    def begin_with(self, prefix: str, most: int, on_error: OnError = None) -> list[Token]:
+        """Return at most so many tokens whose ids begin so; *on_error* as for `iter_tokens`."""
+        start = records.record_id(prefix)
         # Ids are read in order, so those that begin so come first.
         found = self._rows.scan(after=start, page=most)
         mine = takewhile(lambda record: record.id.startswith(start), found)
-        return list(islice(self._open(mine, (records.ROW,), on_error), most))
+        return list(islice(self._open(mine, {records.ROW}, on_error), most))
 
     # Writing
 
@@ -236,38 +211,31 @@ class Vault(Store):
                 # What does not open can be deleted all the same.
                 self._rows.delete(record_id, replaces=version)
                 return
-            if isinstance(kept, Token) and kept.ended:
-                if version == kept.version:  # all its revocations are confirmed
-                    self._rows.delete(record_id, replaces=version)
-                return
-            row = self._aliases.lead(kept)
+            row = self._saver.lead(kept)
             if row is not None and version not in (None, row.version):
                 said = "This token was changed meanwhile"
                 raise StoreConflict(said, token_id=row.id, user=row.user)
             with suppress(StoreConflict):
-                if row is not None and not self._delete_row(row):
-                    continue
-                if row is None and isinstance(kept, Alias):
+                # An ended row goes once all its revocations are confirmed.
+                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
                     self._rows.delete(record_id, replaces=kept.version)
-                return
+                if row is None or self._delete_row(row):
+                    return
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
-        try:
-            closed, left = list[TokenKeepError](), list[TokenKeepError]()
-            waiting = next(self.due(records.EVER, closed.append), None)
-            if waiting is None and not closed:
-                self.backend.clear()
-                return
-            for record in self._rows.scan():
-                if record.kind == records.ROW or not records.is_kind(record.kind):
-                    with telling(left.append):
-                        self.delete_token(records.token_id(record.id))
-        finally:
-            self._cache.clear()
-        if left:
-            raise left[0]
+        errors = list[TokenKeepError]()
+        if next(self.due(records.EVER, errors.append), None) is None and not errors:
+            self.backend.clear()
+            return
+        errors.clear()
+        for record in self._rows.scan():
+            if record.kind == records.ROW:
+                with telling(errors.append):
+                    self.delete_token(records.token_id(record.id))
+        if errors:
+            raise errors[0]
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         self.backend.touch(self._rows.record_id(token_id), last_used_at)
@@ -275,16 +243,11 @@ class Vault(Store):
     # Moving
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
-        """
-        Return what a save of a token would meet, read past the cache.
-
-        That is the row that its id leads to, None if there is none; and the rows
-        that are for the same, or share a token with it.
-        """
+        """Return the row that a token's id leads to, and those that a save of it may touch."""
         return self._saver.look(self.providers.locate(token))
 
     def look_each(self, tokens: Sequence[Token]) -> list[list[Token] | None]:
-        """Return the rows that a save of each would meet, in one trip; None: `look` for it."""
+        """Return the rows that a save of each may touch, in one trip; None: `look` for it."""
         return self._saver.look_each([self.providers.locate(token) for token in tokens])
 
     def adopt(self, row: Token) -> Token:
@@ -315,79 +278,59 @@ class Vault(Store):
         Raises:
             StoreConflict: It leads to another row.
         """
-        self._aliases.make(token_id, row)
+        self._saver.make(token_id, row)
 
-    def iter_added_ids(
-        self, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[tuple[str, str]]:
+    def iter_added_ids(self, on_error: OnError = None) -> Iterator[tuple[str, str]]:
         """Yield the ids that lead to rows of other ids, and the ids of those; as `iter_tokens`."""
-        for alias in self._open(self._rows.scan(), (records.ALIAS,), on_error):
+        for alias in self._open(self._rows.scan(), {records.ALIAS}, on_error):
             yield alias.name or records.token_id(alias.id), alias.to
 
     def finish_moves(self, now: float) -> None:
         """Bring logins that were on their way to another row by then, in epoch seconds, there."""
-        for alias in self._open(self._rows.due(now), (records.ALIAS,), lambda _: None):
+        for alias in self._open(self._rows.due(now), {records.ALIAS}, lambda _: None):
             with suppress(KeyMissing, StoreTampered, StoreTooNew):
-                self._aliases.finish(alias)
+                self._saver.finish(alias)
 
-    # First logins
+    # Logins under way
 
-    def lease(self, token: Token, claim: Claim) -> tuple[str, Claim]:
+    def hold(
+        self, name: str, claim: Claim, login: Mapping[str, str] | None = None
+    ) -> tuple[str, Claim]:
         self._header.make()
-        owner = self._lease_owner(token)
-        for _ in attempts(user=token.user):
-            for lease in self._leases(owner, inserts=True):
+        owner = self._header.keys.digest("login", name)
+        for _ in attempts():
+            for lease in self._leases(owner):
                 return lease.version, lease.claim
-            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim)
+            mine = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
             with suppress(StoreConflict):
                 return self._rows.put(mine, replaces=None).version, claim
         raise AssertionError  # attempts() has raised
 
-    def release(self, token: Token, version: str) -> None:
-        for lease in self._leases(self._lease_owner(token)):
-            self._rows.delete(lease.id, replaces=version)
-
-    def keep_login(self, name: str, login: Mapping[str, str], claim: Claim) -> None:
-        self._header.make()
-        owner = self._header.keys.digest("login", name)
-        new = Lease(id=self._rows.new_id(owner), owner=owner, claim=claim, login=login)
-        self._rows.put(new, replaces=None)
-
-    def take_login(self, name: str) -> Mapping[str, str] | None:
-        for lease in self._leases(self._header.keys.digest("login", name), inserts=True):
+    def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
+        for lease in self._leases(self._header.keys.digest("login", name)):
+            if version not in (None, lease.version):
+                raise StoreConflict("Somebody else is logging in by now")
             # Whoever deletes it has it: of two that come at once, one.
             with suppress(StoreConflict):
                 if self._rows.delete(lease.id, replaces=lease.version):
                     return lease.login
         return None
 
-    def _leases(self, owner: str, *, inserts: bool = False) -> list[Lease]:
-        found = self._rows.find([("owner", owner)], inserts=inserts)
+    def _leases(self, owner: str) -> list[Lease]:
+        found = self._rows.find([("owner", owner)], inserts=True)
         return [kept for kept in found if isinstance(kept, Lease)]
 
     # Tidying up
 
-    def due(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        for token in self._open(self._rows.due(now), (records.ROW, records.ENDED), on_error):
-            if token.ended or token.renewal.to_revoke:
-                yield token
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
+        return self._open(self._rows.due(now), {records.ROW, records.ENDED}, on_error)
 
-    def ending(
-        self, now: float, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[Token]:
-        """Yield the tokens whose login ends soon by itself, or has ended; as `due`."""
-        for token in self._open(self._rows.due(now), (records.ROW,), on_error):
-            if token.status is Status.OK and token.refresh_expires_at:
-                yield token
-
-    def tidy(self, now: float, on_error: Callable[[TokenKeepError], None] | None = None) -> int:
+    def tidy(self, now: float, on_error: OnError = None) -> int:
         gone = 0
-        for kept in self._open(self._rows.due(now), (records.ALIAS, records.LEASE), on_error):
+        for kept in self._open(self._rows.due(now), {records.ALIAS, records.LEASE}, on_error):
             with telling(on_error), suppress(StoreConflict):  # somebody else is at it
                 if isinstance(kept, Alias):
-                    self._aliases.finish(kept)
+                    self._saver.finish(kept)
                     continue
                 its = kept.claim.holder
                 if kept.login or holder.is_dead(its) or not holder.is_here(its):
@@ -399,18 +342,14 @@ class Vault(Store):
 
     def rotate(self) -> bool:
         """
-        Wrap the store's keys under the newest key of the ring; instant, however many tokens.
-
-        False: they already were.
+        Wrap the store's keys under the newest key of the ring. False: they already were.
 
         Raises:
             StoreConflict: Somebody else did meanwhile.
         """
         return self._header.rotate()
 
-    def rotate_data(
-        self, *, anew: bool = True, on_error: Callable[[TokenKeepError], None] | None = None
-    ) -> Iterator[bool]:
+    def rotate_data(self, *, anew: bool = True, on_error: OnError = None) -> Iterator[bool]:
         """
         Make a new data key and seal everything under it. Others may go on using the store.
 
@@ -448,15 +387,10 @@ class Vault(Store):
 
     # One look
 
-    def _open(
-        self,
-        found: Iterable[Record],
-        kinds: tuple[str, ...],
-        on_error: Callable[[TokenKeepError], None] | None,
-    ) -> Iterator[Any]:
+    def _open(self, found: Iterable[Record], kinds: set[str], on_error: OnError) -> Iterator[Any]:
         """Yield the records of some kinds, opened; one that does not open holds none up."""
         for record in found:
-            if record.kind in kinds or not records.is_kind(record.kind):
+            if record.kind in kinds:
                 kept = None
                 with telling(on_error):
                     kept = self._rows.open(record)
@@ -471,33 +405,30 @@ class Vault(Store):
 
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
-        aliases = self._aliases.of(str(row.id))
+        aliases = self._saver.of(str(row.id))
         making = [alias for alias in aliases if alias.carries and alias.seen_status is None]
         if not making:
             self._end(row)
         for alias in making or aliases:
-            if alias.carries is not None:
-                # It would make the row anew; or its row is gone, and what it has is to be revoked.
-                self._aliases.finish(alias)
-                continue
             with suppress(StoreConflict):  # its caller has given the id to another row since
-                self._rows.delete(alias.id, replaces=alias.version)
+                if alias.carries:  # it would make the row anew; or what it has is to be revoked
+                    self._saver.finish(alias)
+                else:
+                    self._rows.delete(alias.id, replaces=alias.version)
         return not making
 
     def _end(self, row: Token) -> None:
         """Delete a row; with something left to revoke it goes out of sight until that is done."""
         record_id = records.record_id(row.id)
-        if not row.renewal.to_revoke:
-            self._rows.delete(record_id, replaces=row.version)
-            return
-        # Another owner, so that what it was for is free. Without a user, that is its
-        # credential: nobody may save that as long as it is to be revoked.
-        owner = self._ended_owner(row) if row.user else str(row.owner)
-        ended = row.but(owner=owner, ended=True, access_token=None)
-        if self._rows.may_become(record_id, owner):
-            self._rows.put(ended, replaces=row.version)
-            return
-        self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
+        if row.renewal.to_revoke:
+            # Of another owner, so that what it was for is free; without a user that is its
+            # credential, which nobody may save as long as it is to be revoked.
+            owner = self._ended_owner(row) if row.user else str(row.owner)
+            ended = row.but(owner=owner, ended=True, access_token=None)
+            if self._rows.may_become(record_id, owner):
+                self._rows.put(ended, replaces=row.version)
+                return
+            self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
         self._rows.delete(record_id, replaces=row.version)
 
     def _ended_owner(self, row: Token) -> str:
@@ -512,9 +443,6 @@ class Vault(Store):
                 self._rows.put(self._rows.open(record), replaces=record.version)
                 return True
         return False
-
-    def _lease_owner(self, token: Token) -> str:
-        return self._header.keys.digest("lease", first_login_of(self.providers.locate(token)))
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

@@ -208,7 +208,7 @@ def test_tags_are_marks_and_times(backend, told):
 def test_what_lists_do_not_know_yet(watched, proxy, backend):
     """AWS lists changes minutes later: what is asked for by all that it is for is found."""
     proxy.faults["ListSecrets"] = ({"SecretList": []},)
-    vault = Vault(watched, KeyRing([bytes(32)]), max_staleness=0.0)
+    vault = Vault(watched, KeyRing([bytes(32)]))
     elsewhere = Vault(backend, KeyRing([bytes(32)]))
     saved = elsewhere.save_token(Token(user="ana", refresh_token="r", **FULL))
 

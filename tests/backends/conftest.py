@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -11,11 +12,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import filelock
 import pytest
 from children import Pause
 
-from tokenkeep.backends import waiting as waits
+from tokenkeep.backends import on_disk
 from tokenkeep.backends.file import FileBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.testing.records import record
@@ -66,8 +66,8 @@ def busy(path, fork):
             db.execute(f"PRAGMA locking_mode = {mode}")
             db.execute("BEGIN IMMEDIATE")
         else:
-            lock = filelock.FileLock(f"{path}.lock")  # let go, it would be released
-            lock.acquire()
+            file = path.open()  # let go, it would be closed, and unlocked
+            fcntl.flock(file, fcntl.LOCK_EX)
         say("busy")
         pause.wait()
         if kind is SQLiteBackend:
@@ -100,7 +100,7 @@ def until_waiting(monkeypatch):
         time.sleep(seconds)
 
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
-    monkeypatch.setattr(waits, "time", clock)
+    monkeypatch.setattr(on_disk, "time", clock)
 
     def until_waiting(threads):
         for _ in range(threads):

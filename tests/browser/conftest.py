@@ -77,13 +77,12 @@ NUMBERS = count(7001)
 def add_user(zoho):
     """Add a user with an organisation of their own, and no leads but these."""
 
-    def add(first_name="Ana", data_center="us", leads=(), email=None):
+    def add(name="Ana", data_center="us", leads=(), email=None):
         number = str(next(NUMBERS))
         user = zoho.add_user(
-            email or f"{first_name.lower()}{number}@example.com",
+            email or f"{name.lower()}{number}@example.com",
             data_center=data_center,
             zgid=number,
-            first_name=first_name,
         )
         zoho.records(user).clear()
         for each in leads:

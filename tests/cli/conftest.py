@@ -156,15 +156,13 @@ class _Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint():
-    """Start a token endpoint, with a clock of its own, and with TLS if asked."""
+    """Start a token endpoint, with a clock of its own."""
     servers = []
 
-    def _endpoint(*, clock=time.time, tls=None):
+    def _endpoint(*, clock=time.time):
         server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
         server.clock, server.asked, server.answers, server.sent = clock, [], [], []
-        server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/token"
-        if tls:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.url = f"http://127.0.0.1:{server.server_port}/token"
         server.handle_error = lambda *_: None  # a client that was refused
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)

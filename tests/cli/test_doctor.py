@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import time
 
 import pytest
-from certificates import Authority
 
 import tokenkeep
-from tokenkeep import Status, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.providers import Provider
 from tokenkeep.providers.oauth2 import OAuth2
-from tokenkeep.testing import FakeClock
 
 DAY = 86_400.0
 NOBODY = 65_534
@@ -177,43 +173,17 @@ def test_what_is_left_to_do(run, checks, save, configured):
     assert "tokenkeep login" in found["tokens"]["hint"]
 
 
-@pytest.mark.parametrize(
-    ("since", "days", "state", "left"),
-    [
-        (90, -2, "warning", "expired"),
-        (90, 0.5, "warning", "11 h"),
-        (90, 6.5, "warning", "6 d"),
-        (90, 8, None, "7 d"),
-        (3, 0.9, "warning", "21 h"),
-        (1, 3, None, "2 d"),
-        (1, None, None, None),
-    ],
-)
-def test_a_login_that_ends(run, run_json, checks, save, store, since, days, state, left):  # noqa: PLR0917
-    """Told a week before, or a quarter of its life; by whom it is. list and show say when."""
+@pytest.mark.parametrize("days", [-2, 6.5, None])
+def test_a_login_that_ends(run, run_json, save, days):
+    """List and show say when."""
     ends = None if days is None else time.time() + days * DAY
-    ana = Token(user="ana", client_id="c", refresh_token="r", refresh_expires_at=ends)
-    with tokenkeep.open_store(clock=FakeClock(time.time() - since * DAY)) as then:
-        row = then.save_token(ana)
-    save("later@example.com:1", refresh_token="later", refresh_expires_at=time.time() + 90 * DAY)
-    dead = save("dead@example.com:2", refresh_token="dead", refresh_expires_at=1.0)
-    store.save_token(dead.but(status=Status.REVOKED))
+    row = save("ana@example.com:1", refresh_token="r", refresh_expires_at=ends)
 
-    status, found = checks()
-
-    assert (0, state) == (status, found.get("logins", {}).get("state"))
-    if state:
-        assert "1 login ends soon by itself, or has ended" in found["logins"]["text"]
-        assert row.user in found["logins"]["text"]
-        assert "tokenkeep login" in found["logins"]["hint"]
     assert ends == run_json("show", row.id)["refresh_expires_at"]
-    lines = (line.split("\t") for line in run("list").stdout.splitlines())
-    listed = {each[0]: each[7] for each in lines}
-    assert "" == listed[dead.id]
-    assert (listed[row.id] == "") == (days is None)
+    listed = run("list").stdout.rstrip("\n").split("\t")[7]
+    assert (listed == "") == (days is None)
     if days is not None:
-        assert abs(int(listed[row.id]) - days * DAY) < 60
-        assert left in run("show", row.id).stdout
+        assert abs(int(listed) - days * DAY) < 60
 
 
 @pytest.mark.parametrize("issuer", [None, "https://127.0.0.1:9/token"])
@@ -229,30 +199,15 @@ def test_a_provider_that_is_not_configured(run, failed, acme, issuer):
     assert "provider\tAcme" in run("show", token.id).stdout
 
 
-def test_a_client_certificate(checks, acme, endpoint, tmp_path, environment):
-    """The endpoint is tried as a renewal asks it: with certificate and headers."""
-    authority = Authority(tmp_path)
-    environment.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
-    environment.setenv("NO_PROXY", "127.0.0.1")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*authority.issue("server", "127.0.0.1"))
-    tls.load_verify_locations(authority.pem)
-    tls.verify_mode = ssl.CERT_REQUIRED
-    server = endpoint(tls=tls)
-    certificate, key = authority.issue("ana", "ana.example")
-    options = f'certificate = "{certificate}"\ncertificate_key = "{key}"\n'
-    acme(issuer=server.url, options=options + 'headers = { X-Api-Key = "k" }\n')
+def test_headers(checks, acme, endpoint):
+    """The endpoint is tried as a renewal asks it: with headers."""
+    server = endpoint()
+    acme(issuer=server.url, options='headers = { X-Api-Key = "k" }\n')
 
     status, found = checks()
-    certificate.unlink()
-    gone, without = checks()
 
     assert (0, "ok") == (status, found["provider"]["state"])
     assert ["k"] == [each["X-Api-Key"] for each in server.asked]
-    provider = without["provider"]
-    assert (1, "failed") == (gone, provider["state"])
-    assert certificate.name in provider["text"]
-    assert "network" not in (provider["hint"] or "")
 
 
 def test_a_provider_that_can_not_be_asked(checks, acme, environment):

@@ -303,7 +303,9 @@ def test_a_self_clients_code(login, configured, store, options):
 
 def test_a_token_that_may_not_ask_its_user(login, configured, store):
     """Without the scopes it is stored nameless, and told so; --user names it."""
-    code, another = (configured.grant_code(scope="ZohoCRM.modules.ALL") for _ in range(2))
+    refusal = {"kind": "refused", "code": "OAUTH_SCOPE_MISMATCH"}
+    configured.faults.add(endpoint="users", times=None, **refusal)
+    code, another = (configured.grant_code() for _ in range(2))
 
     nameless = login("--grant", stdin=code)
     by_hand = login("--grant", "--user", "me@x:1", stdin=another)

@@ -15,8 +15,7 @@ from contextlib import closing
 import pytest
 
 import tokenkeep
-from tokenkeep import Status, StoreError, Token
-from tokenkeep.vault import Vault
+from tokenkeep import Status, Token
 
 URL = "sqlite:///other.db"
 HEADER = (
@@ -65,7 +64,7 @@ def test_copy_and_again(*, run, run_json, tokens, other, tmp_path, environment):
     said = (0, "", "4 new. FROM was left as it is.\n")
     assert said == (done.exit_code, done.stdout, done.stderr)
     assert "4 already there" in again.stderr
-    told = {"dry_run": False, "rows": {"already there": 4}, "being_renewed": 0}
+    told = {"dry_run": False, "rows": {"already there": 4}}
     assert told == run_json("copy", "env:OLD")
     assert {each.id for each in tokens} == {each.id for each in other.get_tokens()}
 
@@ -91,7 +90,7 @@ def test_what_is_not_copied_is_told(run, tokens, other):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_the_midst(start, store, other, how):
-    """Ctrl-C says how to go on; after that, or kill -9, a second run does the rest, once."""
+    """After Ctrl-C or kill -9, a second run does the rest, once."""
     for number in range(1000):
         store.save_token(Token(user=f"u{number}", access_token=f"a{number}"))
     process = start("copy", "configured", URL)
@@ -104,10 +103,8 @@ def test_stopped_in_the_midst(start, store, other, how):
     _, again = start("copy", "configured", URL).communicate(timeout=100)
 
     assert 20 <= count < 1000
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Run it again: it goes on from there" in err
-        assert "Traceback" not in err
+    status = 130 if how == signal.SIGINT else -how
+    assert (status, "") == (process.returncode, err.strip())
     assert f"{1000 - count} new" in again
     assert [t.id for t in store.iter_tokens()] == [t.id for t in other.iter_tokens()]
 
@@ -129,7 +126,6 @@ main()
     [
         (f"copy configured {URL}", b"Copying, 4 tokens"),
         (f"import sdk_tokens.txt --store {URL}", b"Importing, 1 tokens"),
-        ("export --official-csv out.csv --yes", b"Exporting, 4 tokens"),
         ("keys rotate --data", b"Sealing, 4 tokens"),
         ("keys status", b"Counting"),
         ("sweep", b"Sweeping"),
@@ -165,7 +161,7 @@ def test_import_dry_and_again(run, sdk_file, tmp_path, environment):
     options = ("--store", "sqlite:///x.db")
     dry = run("import", path, *options, "--dry-run")
     assert (0, False) == (dry.exit_code, (tmp_path / "x.db").exists())
-    assert "2\tnew\tana@example.com\t1000.C\teu\tproduction\t\n" == dry.stdout
+    assert "2\t1\tana@example.com\tnew\t\n" == dry.stdout
     assert "1 new. Dry run, nothing was written" in dry.stderr
 
     done = run("import", path, *options)
@@ -183,32 +179,22 @@ def test_import_dry_and_again(run, sdk_file, tmp_path, environment):
         assert "secret " not in each.output
 
 
-def test_what_is_not_imported_is_told(run, sdk_file, tmp_path, monkeypatch):
-    """In the row, in the sum and by the exit status; it has no id."""
+def test_what_is_not_imported_is_told(run, sdk_file, tmp_path):
+    """In the row, and in the sum."""
     run("import", str(sdk_file))
     other = tmp_path / "other.txt"
     other.write_text(f"{HEADER}\n{ROW.replace('secret', 'another')}\n")
     skipped, summary = map(json.loads, run("import", str(other), "--json").stdout.splitlines())
-    assert ("skipped", None) == (skipped["action"], skipped["id"])
+    assert ("skipped", "ana@example.com") == (skipped["action"], skipped["user"])
     assert "--replace" in skipped["reason"]
     assert {"skipped": 1} == summary["rows"]
-
-    def refuse(_vault, row):
-        raise StoreError("This token takes 70000 bytes", user=row.user, hint="Smaller!")
-
-    monkeypatch.setattr(Vault, "adopt_each", lambda _vault, rows: [None] * len(rows))
-    monkeypatch.setattr(Vault, "adopt", refuse)
-    told = run("import", str(sdk_file), "--store", "memory:")
-    assert 1 == told.exit_code
-    assert "2\tfailed\tana@example.com\t" in told.stdout
-    assert "This token takes 70000 bytes" in told.stdout
-    assert "1 failed" in told.stderr
 
 
 def test_where_a_password_comes_from(run, mariadb, environment):
     """A URL in a variable, or a variable of its own."""
     database = mariadb.new_database()
-    texts = ", ".join(f"{name} varchar(255)" for name in HEADER.split(","))
+    columns = HEADER.replace("redirect_uri", "redirect_url").split(",")
+    texts = ", ".join(f"{name} varchar(255)" for name in columns)
     with closing(mariadb.connect()) as db, db.cursor() as cursor:
         cursor.execute(f"create table {database}.oauthtoken ({texts}, primary key (id))")
         marks = ", ".join(["%s"] * len(ROW.split(",")))
@@ -219,7 +205,7 @@ def test_where_a_password_comes_from(run, mariadb, environment):
     done = [run("import", "env:OLD_TABLE")]
     environment.setenv("TOKENKEEP_SOURCE_PASSWORD", mariadb.password)
     for each in (*done, run("import", url)):
-        assert (0, "ana@example.com") == (each.exit_code, each.stdout.split("\t")[2]), each.stderr
+        assert (0, "ana@example.com") == (each.exit_code, each.stdout.split("\t")[2])
         assert mariadb.password not in each.output
 
 
@@ -240,11 +226,9 @@ def test_export_asks_first(run, run_json, store, tokens, tmp_path):
         assert "every token and client secret in the clear. Write it?" in done.stderr
         assert (status == 0) == (tmp_path / "out.csv").exists()
         assert "secret " not in done.output.replace("client secret", "")
-    for said in ("Wrote 3 tokens to out.csv; left out: 1 ", "1 of the environment s", "1 revoked"):
-        assert said in done.stdout
+    assert "Wrote 3 tokens to out.csv; left out: 2\n" == done.stdout
     assert {"u1", "u2", "u3"} == users("out.csv")
-    left_out = {"of the environment production": 3, "revoked": 1}
-    told = {"file": "b.csv", "exported": 1, "left_out": left_out}
+    told = {"file": "b.csv", "exported": 1, "left_out": 4}
     assert told == run_json(*asked, "b.csv", "--yes", "--environment", "Sandbox")
     assert {"eve"} == users("b.csv")
     assert 0o600 == (tmp_path / "b.csv").stat().st_mode & 0o777

@@ -31,10 +31,9 @@ def test_prints_what_the_store_makes(run, tmp_path):
 )
 def test_dialects(run, run_json, dialect, said):
     """Each has its own types; no database has to be there; for programs in JSON."""
-    asked = ("sql-schema", "--dialect", dialect, "--schema", "auth")
+    asked = ("sql-schema", "--dialect", dialect)
 
     printed = run(*asked).stdout
 
-    for each in (said, "auth.tokenkeep", "INSERT INTO auth.tokenkeep_schema"):
-        assert each in printed
+    assert said in printed
     assert {"dialect": dialect, "sql": printed} == run_json(*asked)

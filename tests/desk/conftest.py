@@ -11,9 +11,9 @@ from tokenkeep.testing import ZohoEmulator
 @pytest.fixture(scope="module")
 def zoho_of_all():
     with ZohoEmulator(data_centers=("us", "eu")) as zoho:
-        zoho.add_user("ana@example.com", data_center="us", zgid="71", first_name="Ana")
-        zoho.add_user("ben@example.com", data_center="us", zgid="72", first_name="Ben")
-        zoho.add_user("eva@example.eu", data_center="eu", zgid="73", first_name="Eva")
+        zoho.add_user("ana@example.com", data_center="us", zgid="71")
+        zoho.add_user("ben@example.com", data_center="us", zgid="72")
+        zoho.add_user("eva@example.eu", data_center="eu", zgid="73")
         yield zoho
 
 
@@ -29,7 +29,6 @@ def zoho(zoho_of_all):
     zoho_of_all.faults.clear()
     zoho_of_all.options.reset()
     # Each test may log in as often as it wants.
-    zoho_of_all.options.logins_per_window = None
     zoho_of_all.options.refresh_tokens = None
     zoho_of_all.counters.reset()
     yield zoho_of_all

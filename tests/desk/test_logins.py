@@ -57,7 +57,7 @@ def test_zoho_lets_nobody_in(browser, zoho, fault):
     assert (refused.status, zoho.counters.token_calls()) == (400, 0)
     begun = consent(browser.begin(), user=ANA)
     if fault == "throttled":
-        zoho.options.logins_per_window = 0
+        zoho.options.mints_per_window = 0
     else:
         zoho.faults.add(endpoint="token", kind="drop", times=None)
     failed = browser.callback(begun)
@@ -65,7 +65,7 @@ def test_zoho_lets_nobody_in(browser, zoho, fault):
     assert failed.trouble
     assert browser.get("/leads").trouble == "TokenNotFound"
     zoho.faults.clear()
-    zoho.options.logins_per_window = None
+    zoho.options.mints_per_window = None
 
     assert browser.log_in(ANA) == "/leads"
 

@@ -1,11 +1,9 @@
 """
 Do things to a store, each in a process that is killed after its n-th step.
 
-A step is a write or deletion in the store, or a revocation at the provider.
-Runs as a program; each line on standard input is a job as JSON, each line it
-prints says whether the process was killed, and what it raised. A job runs in a
-child that is forked from here: as fresh as one started by itself, and there in
-a hundredth of the time.
+A step is a write or deletion in the store, or a revocation at the provider. A line on
+standard input is a job as JSON; it runs in a child forked from here, as fresh as one started
+by itself, and there in a hundredth of the time. A line printed says how that ended.
 """
 
 from __future__ import annotations
@@ -28,7 +26,6 @@ from tokenkeep.backends.sqlite import SQLiteBackend
 DEEDS = {
     "save": lambda keeper, given: keeper.store.save_token(Token(**given)),
     "find": lambda keeper, given: keeper.get(**given),
-    "renew": lambda keeper, given: keeper.renew(**given),
     "delete": lambda keeper, given: keeper.delete(given["id"]),
     "end": lambda keeper, given: keeper.end(given["id"]),
     "revoke and delete": lambda keeper, given: (

@@ -40,15 +40,8 @@ class Stage:
     One store, any number of processes on it, and an emulator.
 
     The processes are this one: each `open` or `keeper` sees the store with eyes of its own.
-
-    Args:
-        store: The SQLite file in the folder, unless there is the *url* of another store.
-        rotates: Whether each renewal answers another refresh token and the old one is refused.
-        revokes_grant: As in `Profile`. The emulator revokes each refresh token for itself
-            either way.
-        settings: More lines of TOML.
-        ids_of_owners: Whether the SQLite store makes its ids of what records are for, as a
-            store does that has nothing unique but names.
+    With *rotates* each renewal answers another refresh token and the old one is refused. With
+    *ids_of_owners* SQLite makes ids of what records are for, as a store with nothing but names.
     """
 
     def __init__(
@@ -61,7 +54,6 @@ class Stage:
         url=None,
         rotates=False,
         revokes_grant=False,
-        settings="",
         ids_of_owners=False,
     ):
         self.zoho, self.folder = zoho, folder
@@ -75,7 +67,7 @@ class Stage:
         zoho.options.rotation = "rotate" if rotates else "none"
         path = folder / "config.toml"
         path.write_text(
-            f"{settings}\n{emulator_configuration(zoho)}\n[providers.zoho.profile]\n"
+            f"{emulator_configuration(zoho)}\n[providers.zoho.profile]\n"
             f"rotates = {str(rotates).lower()}\nrevokes_grant = {str(revokes_grant).lower()}\n"
             f'[providers.acme]\nkind = "oauth2"\nissuer = "{zoho.us.token_url}"\n'
         )
@@ -88,9 +80,9 @@ class Stage:
         for each in self._opened:
             each.close()
 
-    def open(self, url=None, **given):
+    def open(self, url=None):
         """Open the store, or another one, as a process does that has just started."""
-        store = open_store(url or self.url, clock=self.clock, make=True, **given)
+        store = open_store(url or self.url, clock=self.clock, make=True)
         self._opened.append(store)
         return store
 
@@ -108,8 +100,7 @@ class Stage:
         """
         Return what the provider gives a person; it is not saved.
 
-        Without a *user* it is Ana's, and does not say so. Whether it was *got_here*, by a code,
-        or somebody has copied the refresh token from elsewhere. *fields* are otherwise.
+        Without a *user* it is Ana's, and does not say so. *got_here*: by a code, not copied.
         """
         zoho, center, client = self.zoho, self.zoho[at], self.zoho.client
         person = user if user in [each.name for each in zoho.users] else None
@@ -199,11 +190,7 @@ class Died(BaseException):
 
 
 def before_write(store, number, step, *, after=False):
-    """
-    Let something happen right before a store's n-th write or deletion from now on, or after it.
-
-    Returns what tells how many there were.
-    """
+    """Let something happen right before a store's n-th write, or after it; tell how many came."""
     backend = store.backend
     turns = count(1)
 

@@ -42,16 +42,6 @@ def test_an_id_given_to_a_store(stage, own):
     assert bo == stage.open().find_token_by_id(own)
 
 
-def test_several_ids_of_one_row(stage):
-    """Each of them goes on working."""
-    login = stage.login(stage.ana)
-    for own in ("1", "2", "customer-42", "1"):
-        saved = stage.open().save_token(login.but(id=own))
-
-    store = stage.open()
-    assert [saved] * 3 == [store.find_token_by_id(own) for own in ("1", "2", "customer-42")]
-
-
 @pytest.mark.parametrize("which", ["caller's", "ours", "header", "other store", "deleted", "lost"])
 def test_an_id_of_something_else(stage, which):
     """No id makes one user's login another's, nor reaches what is no token of this store."""

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from tokenkeep import Claim, Failure, Renewal, Status, Token
+from tokenkeep import Claim, Failure, Renewal, Token
 
 GIVEN = {name: f"the {name}" for name in (
     "client_id", "client_secret", "access_token", "refresh_token", "grant_token", "scope")} | {
@@ -58,15 +58,6 @@ def test_every_field_is_here():
     assert not [name for name, value in STATE.items() if value == getattr(Renewal(), name)]
 
 
-@pytest.fixture
-def full(stage):
-    """A token with everything, as it is stored."""
-    store = stage.open()
-    saved = store.save_token(Token(**GIVEN))
-    life = saved.but(status=Status.LOGIN_NEEDED, **LIFE).having("renewed", 2.25, "host 1")
-    return store.swap(life.with_renewal(**STATE))
-
-
 def test_a_save_over_another(stage):
     """What was given is stored: a login brings all its fields, and an update those given."""
     store = stage.open()
@@ -81,16 +72,6 @@ def test_a_save_over_another(stage):
     same = {name: GIVEN[name] for name in (*FIXED, "refresh_token")}
     again = store.save_token(Token(**same, scope="less"))
     assert {} == differing(stored.but(scope="less"), again, GIVEN)
-
-
-def test_a_row_and_its_state(stage, full):
-    """What is written whole is read whole."""
-    stored = stage.open().reread(full.id)
-
-    assert {} == differing(full, stored, (field.name for field in fields(Token)))
-    assert {} == differing(Renewal(**STATE), stored.renewal, STATE)
-    assert {} == differing(Token(**GIVEN), stored, GIVEN)
-    assert LIFE == {name: getattr(stored, name) for name in LIFE}
 
 
 @pytest.mark.parametrize("has_row", [False, True], ids=["new user", "user who has a row"])

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from tokenkeep import Status, Token, TokenKeepError
+from tokenkeep import Token, TokenKeepError
 
 MOST = 20
 """No move takes so many steps."""
@@ -197,20 +197,3 @@ def test_a_deletion(every_kill):
         store.delete_token("customer-42")
         stage.keeper().sweep()
         assert ["header"] == [record.kind for record in store.backend.scan(None, 100)]
-
-
-@on_sqlite
-def test_a_sweep(every_kill):
-    """What it found to do is done by the next one."""
-    for stage, kill in every_kill():
-        keeper = stage.keeper()
-        rows = [keeper.store.save_token(stage.login(user)) for user in (stage.ana, "carla:1")]
-        with stage.provider_down("revoke"):
-            for row in rows:
-                keeper.revoke(row.id)
-            keeper.delete(rows[1].id)
-        kill("sweep")
-        keeper.sweep()
-
-        assert set() == stage.alive()
-        assert [Status.REVOKED] == [row.status for row in keeper.tokens()]

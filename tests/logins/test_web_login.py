@@ -161,7 +161,8 @@ def break_store(monkeypatch, open_keeper):
             monkeypatch.setattr(type(store.backend), "find", fail)
             monkeypatch.setattr(type(store.backend), "write", fail)
         else:
-            monkeypatch.setattr("tokenkeep.local_swap.digest_of", fail)
+            monkeypatch.setattr(type(store), "let_go", fail)
+            monkeypatch.setattr(type(store), "hold", fail)
 
     return break_
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-import sqlite3
-from contextlib import closing
 
 import pytest
 from moved_tokens import NEW, copied
 
 import tokenkeep
-from tokenkeep.moving import Defaults, Merge, open_source
+from tokenkeep.moving import Merge, open_source
 
 KEYS = [os.urandom(32), os.urandom(32)]
 """Newest first."""
@@ -68,9 +66,8 @@ def store(open_store):
 def run(store):
     """Import a file; return for each row its action and reason."""
 
-    def _run(path, *, dry_run=False, replace=False, **defaults):
-        source = open_source(path, defaults=Defaults(**defaults))
-        steps = Merge(source, store, replace=replace).steps(dry_run=dry_run)
+    def _run(path, *, dry_run=False, replace=False):
+        steps = Merge(open_source(path), store, replace=replace).steps(dry_run=dry_run)
         return [(step.action.value, step.reason) for step in steps]
 
     return _run
@@ -80,30 +77,12 @@ def run(store):
 def write_csv(tmp_path):
     """Write rows as the SDK's FileStore does."""
 
-    def _write(*rows, header=NEW, name="sdk_tokens.txt", **given):
-        path = tmp_path / name
+    def _write(*rows, header=NEW, **given):
+        path = tmp_path / "sdk_tokens.txt"
         with path.open("w", newline="", **given) as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows([row.get(column, "") for column in header] for row in rows)
-        return path
-
-    return _write
-
-
-@pytest.fixture
-def write_db(tmp_path):
-    """Write rows as the SDK's sample does."""
-
-    def _write(*rows, mode="delete"):
-        path = tmp_path / "zohooauth.db"
-        columns = ", ".join(NEW).replace("redirect_uri", "redirect_url")
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute(f"PRAGMA journal_mode = {mode}").fetchall()
-            db.execute(f"CREATE TABLE oauthtoken ({columns})")
-            marks = ", ".join("?" * len(NEW))
-            for row in rows:
-                db.execute(f"INSERT INTO oauthtoken VALUES ({marks})", [*map(row.get, NEW)])
         return path
 
     return _write

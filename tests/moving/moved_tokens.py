@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenkeep.journal import Entry
+from tokenkeep.lookup import first_login_of
 from tokenkeep.moving import Merge, StoreSource
 from tokenkeep.saving import died
 from tokenkeep.token import Claim, Failure, Status, Token
@@ -66,37 +67,30 @@ def fill(store):
         .with_renewal(failure=failure, mints=(1.0, 2.0))
     )
     more = {"extra": {"instance_url": "https://x"}, "refresh_expires_at": NOW + 9, "scope": "s"}
-    more["unknown"] = {"new": 1}
-    state = {"claim": CLAIM, "unknown": {"newer": [2]}}
-    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(**state))
+    rows["busy"] = store.swap(rows["busy"].but(**more).with_renewal(claim=CLAIM))
     rows["nameless"] = store.save_token(login("x", user=None))
     # A row without a name whose user turns out to have one already.
     first = store.save_token(login("y", user=None))
     store.save_token(login("ok", access_token="access y", refresh_token="refresh y", id=first.id))
     rows["ok"] = store.reread(rows["ok"].id)
     store.add_id("customer-42", rows["busy"])
-    store.lease(login("z", user=None), CLAIM)
+    store.hold(first_login_of(login("z", user=None)), CLAIM)
     gone = store.swap(revoked(store.save_token(login("gone"))))
     store.delete_token(gone.id)
     return rows, {"former": first.id, "callers": "customer-42", "ended": gone.id}
 
 
-TOKENS = "refresh_token,access_token,grant_token,expiry_time"
-NEW, MIDDLE, OLD = (
-    header.split(",")
-    for header in (
-        # zohocrmsdk5_0 to 8_0; zohocrmsdk2_0 from 6.0.0 and 2_1; zcrmsdk 3.x, zohocrmsdk2_0 1.0.0
-        f"id,user_name,client_id,client_secret,{TOKENS},redirect_uri,api_domain",
-        f"id,user_mail,client_id,client_secret,{TOKENS},redirect_uri",
-        f"user_mail,client_id,{TOKENS}",
-    )
-)
-"""The first line of each generation's CSV file."""
+NEW = [
+    *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
+    *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
+]
+"""The first line of the SDK's CSV file, from zohocrmsdk5_0 to 8_0."""
+
 ANA = {
     "id": "1",
     "user_name": "ana@example.com",
     "client_id": "1000.CLIENT",
-    "client_secret": 'se"cret',  # the concatenating generations can't have a single quote
+    "client_secret": 'se"cret',
     "refresh_token": "1000.refresh",
     "access_token": "1000.access",
     "grant_token": "1000.grant",

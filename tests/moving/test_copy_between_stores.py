@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from moved_tokens import NOW, copied, fill, login
+from moved_tokens import copied, fill, login
 
 from tokenkeep import Keeper, Token
 from tokenkeep.backends.base import HEADER
@@ -50,7 +50,10 @@ def test_there_and_back(source, other, open_store):
     copied(other, back)
 
     assert content(source) == content(other) == content(back)
-    assert {"already there"} == {step.action.value for step in copied(source, other)}
+    again = {step.row.token.user: step.action.value for step in copied(source, other)}
+    # A deleted row, whose revocation the provider has not confirmed, is for the source's sweep.
+    assert "skipped" == again.pop("gone")
+    assert {"already there"} == {*again.values()}
     ours, theirs = (each.backend.scan(None, 1000) for each in (source, back))
     assert "lease" not in {record.kind for record in theirs}
     # Each seals under keys of its own, and its digests are its own: nothing is comparable.
@@ -63,8 +66,6 @@ def test_there_and_back(source, other, open_store):
         leads |= {ids["former"]: "ok", ids["callers"]: "busy"}
         assert leads == {each: store.find_token_by_id(each).user for each in leads}
         assert "refresh x" == store.find_token(Token(access_token="access x")).refresh_token
-        ended = [row.renewal.to_revoke for row in store.due(NOW * 2) if row.ended]
-        assert [(("refresh_token", "refresh gone"),)] == ended
 
 
 def test_it_goes_on_working(source, other, zoho):

@@ -146,7 +146,8 @@ class Story:
         assert "failed" not in {step.action.value for step in steps}
         by_id = {step.row.token.id: step for step in steps}
         skipped = [row for row in rows_of(here) if by_id[row.id].action.value == "skipped"]
-        left = held(here) - held(there) - held_by(skipped)
+        living = [row for row in here.get_tokens() if row.status is Status.OK]
+        left = held_by(living) - held(there) - held_by(skipped)
         assert not left & self.zoho.alive.keys()
         assert not ended(here) & alive(there)
         for row in here.get_tokens():

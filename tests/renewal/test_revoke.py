@@ -11,7 +11,6 @@ from tokenkeep import (
     StoreUnavailable,
     TokenNotFound,
     TokenRevoked,
-    Vault,
 )
 
 
@@ -80,35 +79,3 @@ def test_revoke_that_is_no_success(world, keeper):
         keeper.revoke(world.id)
 
     assert world.provider.revoked == []
-
-
-@pytest.mark.parametrize("reads", ["before", "meanwhile"])
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda vault, row: vault.swap(row.but(access_token="newer")),
-        lambda vault, row: vault.delete_token(row.id),
-        lambda vault, _: vault.delete_tokens(),
-    ],
-)
-def test_own_write_ends_what_is_cached(world, write, reads):
-    """What a process has replaced itself it hands out no more, however stale others may be."""
-    backend = world.backend
-    backend.revision = lambda: None  # as a server, which has no change counter
-    vault = Vault(backend, world.ring, clock=world.clock, max_staleness=1e6)
-    row, read = world.stored, backend.read
-
-    def slow_read(record_id):
-        record, backend.read = read(record_id), read
-        write(vault, row)
-        return record
-
-    if reads == "meanwhile":
-        backend.read = slow_read
-    assert vault.find_token_by_id(world.id) == row
-    if reads == "before":
-        write(vault, row)
-
-    found = vault.find_token_by_id(world.id)
-
-    assert (found and found.access_token) == (world.stored and "newer")

@@ -10,6 +10,7 @@ from renewal_scenario import Actor, ByOwner, World, dead_holder
 from tokenkeep import Claim, StoreTampered, StoreUnavailable, Token
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.journal import FolderJournal
+from tokenkeep.lookup import first_login_of
 from tokenkeep.records import record_id
 
 
@@ -25,14 +26,15 @@ def test_first_logins_given_up():
     def lease(nonce):
         now = world.clock.now()
         claim = Claim(nonce=nonce, holder=dead_holder(), taken_at=now, length=60.0)
-        return world.vault.lease(asked, claim)
+        return world.vault.hold(first_login_of(asked), claim)
 
     version, _ = lease("over")
     assert [token.id for token in keeper.tokens()] == [world.id]
     world.clock.advance(59)
     assert keeper.sweep().deleted == 0
     world.clock.advance(1)
-    world.before_write(1, lambda: (world.vault.release(asked, version), lease("begun")))
+    name = first_login_of(asked)
+    world.before_write(1, lambda: (world.vault.let_go(name, version), lease("begun")))
     assert keeper.sweep().deleted == 0
     assert lease("mine")[1].nonce == "begun"
     world.clock.advance(60)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 
 import pytest
 from sdk_driver import SDKFailed, old_and_new
-from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import TokenStore
-from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
 
 from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.stores.list import ListStore
 
 OWN = "customer-42"
 
@@ -133,21 +129,6 @@ def test_another_stores_kind(sdk):
 def test_has_every_method():
     """SDKStore is only registered as the SDK's TokenStore, and has all its methods."""
     assert set(TokenStore.__abstractmethods__) <= set(vars(SDKStore))
-
-
-def test_the_last_hundred_are_remembered():
-    """A thread knows what it was given for its last hundred ids, and forgets those before."""
-    store = SDKStore(ListStore())
-    tokens = [OAuthToken(access_token=f"a{number}") for number in range(101)]
-    for each in tokens[:-1]:
-        store.save_token(each)
-    store.find_token_by_id(tokens[0].get_id())
-    store.save_token(tokens[100])
-
-    for number, is_known in enumerate([True, False, True]):
-        reported = OAuthToken(id=tokens[number].get_id(), access_token="not what it was given")
-        with pytest.raises(SDKException) if is_known else nullcontext():
-            store.rejected(reported)  # what is stored can't be renewed
 
 
 # Ids that programs bring: ``OAuthToken(id="customer-42")`` goes on meaning its token.

@@ -13,6 +13,7 @@ from tokenkeep import RenewalTimeout, Status, StoreUnavailable, Token, holder
 from tokenkeep.clock import Clock
 from tokenkeep.integrations.first_login import LENGTH, WAIT, FirstLogins
 from tokenkeep.local_swap import complete
+from tokenkeep.lookup import first_login_of
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
 from tokenkeep.token import Claim
@@ -80,7 +81,8 @@ def test_nobody_in_the_way(store, logins, clock):
 def test_holder_on_another_host(logins, store, clock):
     """Nobody can tell whether it lives: a minute after it was first seen, it is over."""
     elsewhere = json.dumps(json.loads(holder.me()) | {"host": "other", "boot": "another"})
-    store.lease(LOGIN, Claim(nonce="n", holder=elsewhere, taken_at=clock.now(), length=LENGTH))
+    claim = Claim(nonce="n", holder=elsewhere, taken_at=clock.now(), length=LENGTH)
+    store.hold(first_login_of(LOGIN), claim)
     with pytest.raises(RenewalTimeout, match="other/"):
         logins.elect(LOGIN)
     before = sum(clock.slept)

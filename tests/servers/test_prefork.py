@@ -104,9 +104,7 @@ def test_workers_renew_once(served, zoho):
     answers = ask_together(served, 40)
 
     assert Counter(status for status, _ in answers) == {200: 40}
-    assert {body["name"] for _, body in answers} == {
-        f"{zoho.user.first_name} {zoho.user.last_name}"
-    }
+    assert {body["name"] for _, body in answers} == {zoho.user.full_name}
     until(
         lambda: (
             answers.extend(ask_together(served, 20)) or len({b["worker"] for _, b in answers}) > 1

@@ -12,7 +12,7 @@ from tokenkeep.testing import SharedSwapContract, StoreContract
 
 
 def vault(url):
-    return Vault(open_backend(url), KeyRing([bytes(32)]), max_staleness=0.0)
+    return Vault(open_backend(url), KeyRing([bytes(32)]))
 
 
 class TestRedis(StoreContract, SharedSwapContract):

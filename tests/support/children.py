@@ -5,15 +5,13 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-import time
 import traceback
 import warnings
-from threading import Timer
 
 import pytest
 
 PATIENCE = 60.0
-"""How long a child may take to its end, in seconds."""
+"""How long a child may take to its end, in seconds; then it says where it is."""
 
 
 def pytest_configure():
@@ -37,7 +35,7 @@ class Child:
             self.pid = fork()
         if not self.pid:
             os.close(reader)
-            faulthandler.register(signal.SIGUSR1, file=writer)
+            faulthandler.dump_traceback_later(PATIENCE, exit=True, file=writer)
             code = 1
             try:
                 work(lambda text: os.write(writer, f"{text}\n".encode()))
@@ -68,18 +66,8 @@ class Child:
         if not self._lines.closed:
             self.kill()
 
-    def _ask_where(self):
-        """Let a child that hangs say where, and end it."""
-        os.kill(self.pid, signal.SIGUSR1)
-        time.sleep(1.0)
-        os.kill(self.pid, signal.SIGKILL)
-
     def _end(self):
-        timer = Timer(PATIENCE, self._ask_where)
-        timer.start()
         said = self._lines.read().splitlines()
-        timer.cancel()
-        timer.join()
         self._lines.close()
         return os.waitpid(self.pid, 0)[1], said
 

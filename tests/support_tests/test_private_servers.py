@@ -1,4 +1,4 @@
-"""The private servers end with their owner, whatever happens, and are nobody else's."""
+"""The private servers end with their owner, keep their port, and are skipped if not installed."""
 
 from __future__ import annotations
 
@@ -10,52 +10,37 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from itertools import cycle
 from pathlib import Path
 
 import pytest
 from private_servers import Redis, ServerFailed
 from private_servers import server as server_module
 from private_servers.ports import free_port
-from private_servers.postgres import remove_shared_memory, shared_memory
 
 SUPPORT = Path(server_module.__file__).parents[1]
 OWNER = """
-import os, sys, time
+import sys, time
 import private_servers
-server = getattr(private_servers, sys.argv[1])()
-server.start()
-child = os.fork()
-if child:
-    print(server.folder, server.pid, child, flush=True)
-time.sleep(600)
+with getattr(private_servers, sys.argv[1])() as server:
+    print(server.folder, flush=True)
+    time.sleep(600)
 """
-
-
+MISSING = """
+import pytest
+from private_servers import redis
+from private_servers.binaries import Program
+from private_servers.skipped import installed, started
+redis.REDIS = Program("Redis", "no-such-program", "redis-server")
+@pytest.fixture(scope="session")
+def server():
+    yield from started(redis.Redis)
 @pytest.fixture
-def server(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def owner(server):
-    """
-    Start a process that owns a server; return the process, its server's folder and id.
-
-    A child that it forks lives on, and so do the pipes to the guard.
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, type(server).__name__],
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)}, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        folder, pid, child = process.stdout.readline().split()
-        yield process, Path(folder), int(pid)
-        process.kill()
-        os.kill(int(child), signal.SIGKILL)
-
-
-def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def browser():
+    return installed(Program("Browser", "no-such-browser", "browser"))
+def test_one(server): ...
+def test_two(browser): ...
+def test_else(): ...
+"""
 
 
 def within(folder):
@@ -63,74 +48,40 @@ def within(folder):
     found = []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):
-            if path.readlink().is_relative_to(folder):
+            if folder in str(path.readlink()):
                 found.append(int(path.parent.name))
     return found
 
 
-def wait_until_none(look, seconds=30):
-    end = time.monotonic() + seconds
-    while found := look():
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("Postgres", signal.SIGKILL), ("Redis", signal.SIGINT), ("AWS", signal.SIGKILL)],
+)
+@pytest.mark.usefixtures("postgres", "redis_server")  # else they are skipped
+def test_nothing_outlives_its_owner(kind, number):
+    """However the process ends that started a server, no process is left."""
+    words, env = [sys.executable, "-c", OWNER, kind], {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as owner:
+        folder = owner.stdout.readline().strip()
+        assert within(folder)
+        owner.send_signal(number)
+
+    end = time.monotonic() + 30
+    while found := within(folder):
         assert time.monotonic() < end, found
         time.sleep(0.02)
+    assert Path(folder).exists() == (number == signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-ENDS = [("postgres", signal.SIGKILL), ("redis_server", signal.SIGINT), ("aws", signal.SIGKILL)]
-
-
-@pytest.mark.parametrize(("server", "number"), ENDS, indirect=["server"])
-def test_nothing_outlives_its_owner(owner, number):
-    """However the process ends that started a server: no process, folder or memory is left."""
-    process, folder, pid = owner
-    guard, memory = parent(pid), shared_memory(folder)
-    assert pid in within(folder)
-    assert os.getsid(process.pid) not in {os.getsid(guard), os.getsid(pid)}  # of a Ctrl-C there
-
-    process.send_signal(number)
-
-    wait_until_none(Path(f"/proc/{guard}").exists)
-    assert [] == within(folder)
-    assert not folder.exists()
-    shared = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
-    assert memory not in {int(line.split()[1]) for line in shared}
-
-
-@pytest.mark.parametrize("server", ["postgres"], indirect=True)
-def test_no_server_outlives_its_guard(owner):
-    """`kill -9` of the guard itself leaves no server."""
-    _, folder, pid = owner
-
-    os.kill(parent(pid), signal.SIGKILL)
-
-    wait_until_none(lambda: within(folder))
-
-    remove_shared_memory(folder)
-    shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("server", ["redis_server"], indirect=True)
-def test_a_fork_does_not_end_it(server):
-    """A child that was forked beside a server leaves it alone, whatever it closes."""
-    if not (child := os.fork()):
-        server.close()
-        os._exit(0)
-    os.waitpid(child, 0)
-
-    assert server.running
-    server.check()
-
-
-@pytest.mark.parametrize("server", ["postgres", "redis_server"], indirect=True)
-def test_taken_port(server, monkeypatch):
+@pytest.mark.parametrize("kind", ["postgres", "redis_server"])
+def test_taken_port(request, kind, monkeypatch):
     """Somebody takes the port between the choice and the start: another is chosen."""
+    server = request.getfixturevalue(kind)
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         taken = listener.getsockname()[1]
-        choices = cycle([lambda: taken, free_port])
-
-        def choose():
-            return next(choices)()
-
-        monkeypatch.setattr(server_module, "free_port", choose)
+        ports = [free_port(), taken]
+        monkeypatch.setattr(server_module, "free_port", ports.pop)
         with type(server)() as another:
             assert another.port not in {taken, server.port}
             another.check()
@@ -143,6 +94,22 @@ def test_port_taken_in_the_meantime():
         server.stop()
         with (
             socket.create_server((server.host, server.port)),
-            pytest.raises(ServerFailed, match=f"somebody took port {server.port}"),
+            pytest.raises(ServerFailed, match=r"(?s)Redis did not start.*already in use"),
         ):
             server.start()
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_missing(tmp_path, ci):
+    """What is not installed skips its tests, and fails them in CI; the reason is how to get it."""
+    (tmp_path / "test_it.py").write_text(MISSING)
+    path = os.pathsep.join([str(SUPPORT), *sys.path])
+    alone = {"CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
+    words = [sys.executable, "-m", "pytest", "-ra"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=os.environ | alone, capture_output=True, text=True, check=False
+    )
+
+    for missing in ("Redis is not installed: no no-such-program", "no no-such-browser"):
+        assert f"{missing} found. To get it: make test as root" in done.stdout
+    assert ("1 passed, 2 errors" if ci else "1 passed, 2 skipped") in done.stdout

@@ -23,17 +23,17 @@ def test_revoke(app, zoho):
 
 
 def test_withdrawal(app, zoho):
-    """What a user withdraws is dead for one client or for all, others' tokens live."""
-    other = zoho.register_client("Other")
-    mine, others = zoho.refresh_token(), zoho.refresh_token(client=other)
+    """What a user withdraws is dead; others' live, until they expire."""
+    mine, other = zoho.refresh_token(), zoho.refresh_token()
     strangers = zoho.refresh_token(zoho.add_user("bo@example.com"))
-    access = app.refresh(mine)["access_token"]
+    tokens = mine, other, app.refresh(mine)["access_token"], zoho.access_token()
 
-    assert zoho.revoke(zoho.user, client=zoho.client) == 1
-    assert not any(zoho.is_active(each) for each in (mine, access))
-    assert all(zoho.is_active(each) for each in (others, strangers))
-    assert zoho.revoke(zoho.user) == 1
-    assert app.error(others, client=other) == "invalid_code"
+    assert zoho.revoke(zoho.user) == 2
+    assert not any(zoho.is_active(each) for each in tokens)
+    theirs = zoho.access_token(refresh_token=strangers)
+    assert zoho.expire_access_tokens() == 1
+    assert (zoho.is_active(theirs), zoho.is_active(strangers)) == (False, True)
+    assert app.error(other) == "invalid_code"
 
 
 def test_users(zoho):

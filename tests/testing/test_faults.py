@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import socket
+from contextlib import closing, nullcontext
+from http.client import HTTPConnection
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import requests
@@ -44,37 +47,56 @@ def test_times(zoho, refresh):
     assert [refresh().status_code for _ in range(4)] == [500, 500, 404, 200]
 
 
-CALLS = ("refresh", "exchange", "refresh in the EU", "revoke", "org", "records")
-
-
 @pytest.mark.parametrize(
     ("given", "met"),
     [
-        ({"endpoint": "*"}, set(CALLS)),
+        ({"endpoint": "*"}, {"refresh", "exchange", "in the EU", "revoke", "org", "records"}),
         ({"endpoint": "crm"}, {"org", "records"}),
         ({"endpoint": "org"}, {"org"}),
         ({"endpoint": "revoke"}, {"revoke"}),
         ({"grant_type": "authorization_code"}, {"exchange"}),
-        ({"data_center": "eu"}, {"refresh in the EU"}),
+        ({"data_center": "eu"}, {"in the EU"}),
     ],
 )
 def test_matching(app, zoho, given, met):
     """A fault meets only its endpoint or group of them, grant type and data centre."""
     token, access = zoho.refresh_token(), zoho.access_token()
     fault = zoho.faults.add(kind="status", times=None, **given)
-    answers = (
-        app.token("refresh_token", refresh_token=token),
-        app.token("authorization_code", code="x"),
-        app.token("refresh_token", refresh_token=token, data_center="eu"),
-        app.post(zoho.us.revoke_url, token="x"),
-        app.crm("org", access),
-        app.crm("Leads?fields=id", access),
-    )
-
-    assert met == {
-        name for name, each in zip(CALLS, answers, strict=True) if each.status_code == 503
+    answers = {
+        "refresh": app.token("refresh_token", refresh_token=token),
+        "exchange": app.token("authorization_code", code="x"),
+        "in the EU": app.token("refresh_token", refresh_token=token, data_center="eu"),
+        "revoke": app.post(zoho.us.revoke_url, token="x"),
+        "org": app.crm("org", access),
+        "records": app.crm("Leads?fields=id", access),
     }
+
+    assert met == {name for name, each in answers.items() if each.status_code == 503}
     assert len(met) == fault.hits
+
+
+def test_refused(app, zoho):
+    """The CRM refuses a good access token, in its own words."""
+    zoho.faults.add(kind="refused", endpoint="org", status=403, code="NO_PERMISSION")
+    answer = app.crm("org", zoho.access_token())
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "NO_PERMISSION")
+
+
+def test_slow(app, zoho):
+    """The right answer comes late; a request whose client leaves before takes no effect."""
+    zoho.faults.add(kind="slow", delay=0.1)
+    token, client = zoho.refresh_token(), zoho.client
+    assert "access_token" in app.refresh(token)
+    zoho.faults.add(kind="slow", delay=600)
+    names = {"client_id": client.client_id, "client_secret": client.client_secret}
+    form = urlencode({"grant_type": "refresh_token", "refresh_token": token} | names)
+    with closing(HTTPConnection(urlsplit(zoho.us.token_url).netloc, timeout=20)) as leaving:
+        leaving.request("POST", f"/oauth/v2/token?{form}")
+        leaving.sock.shutdown(socket.SHUT_WR)
+
+        assert leaving.sock.recv(1) == b""
+    assert [*zoho.counters.mints.values()] == [1]
 
 
 @pytest.mark.parametrize("kind", ["drop", "status", "garbage", "empty", "no_access_token"])

@@ -22,7 +22,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends import Backend, Record
 from tokenkeep.lookup import find
-from tokenkeep.moving import Defaults, Merge, Step, StoreSource, open_source
+from tokenkeep.moving import Merge, Step, StoreSource, open_source
 from tokenkeep.providers import Answer, Profile, Reply
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
@@ -72,7 +72,7 @@ class MyProvider(OAuth2):
 
 
 def ask(token: Token) -> None:
-    mine = MyProvider("mine", body="json", headers={"X-Key": "k"}, errors={190: GrantRejected})
+    mine = MyProvider("mine", headers={"X-Key": "k"}, errors={190: GrantRejected})
     assert_type(mine.refresh(token), Answer)
     providers = Providers("mine", {"mine": mine, "other": {"kind": "oauth2", "lifetime": 60}})
     assert_type(providers.of(token), Provider)
@@ -89,9 +89,7 @@ def listen(event: Event) -> None:
 
 
 def keep() -> None:
-    vault = tokenkeep.open_store(
-        "sqlite:///tokens.db", replaced="revoke", max_staleness=0.5, clock=FakeClock()
-    )
+    vault = tokenkeep.open_store("sqlite:///tokens.db", clock=FakeClock())
     assert_type(vault, Vault)
     keeper = Keeper(vault, on_event=listen)
     token = keeper.get(user="ana@example.com:1", environment="sandbox")
@@ -156,13 +154,13 @@ def go_wrong(keeper: Keeper) -> float | None:
 def seal(backend: Backend) -> Vault:
     assert_type(backend.read("7f"), Record | None)
     assert_type(tokenkeep.generate_key(), str)
-    Vault(backend, MyKeys(), replaced="keep")
+    Vault(backend, MyKeys())
     return Vault(backend, KeyRing([bytes(32)]), cache_size=10)
 
 
 def take_over(vault: Vault, other: Vault) -> list[Step]:
     """Import, and copy."""
-    source = open_source(Path("sdk_tokens.txt"), defaults=Defaults(data_center="eu"))
+    source = open_source(Path("sdk_tokens.txt"))
     steps = list(Merge(source, vault).steps(dry_run=True))
     for step in Merge(StoreSource(vault), other, replace=True).steps():
         assert_type(step, Step)

@@ -13,7 +13,6 @@ from tokenkeep.backends.urls import StoreURL, scheme_of
 from tokenkeep.errors import DriverMissing, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
 __all__ = ["BACKENDS", "Backend", "Kind", "Record", "file_of", "kind_of", "open_backend"]
@@ -74,21 +73,19 @@ def open_backend(url: str) -> Backend:
         ConfigurationError: The rest of the URL is wrong.
         StoreError: The store can't be opened.
     """
-    return _opener(url)(url)
-
-
-@without_frames
-def expect_known(url: str) -> None:
-    """
-    Refuse what names no kind of store; nothing is opened.
-
-    Raises:
-        UnknownName: No backend has this scheme.
-        ConfigurationError: It is no URL, or has no path where one belongs.
-    """
-    if kind_of(url) is None:
-        _entry_point(scheme_of(url))
-    file_of(url)
+    kind, scheme = kind_of(url), scheme_of(url)
+    try:
+        if kind is None:
+            opener = _entry_point(scheme).load()
+        else:
+            opener = getattr(import_module(kind.module), kind.name).from_url
+    except ModuleNotFoundError as exc:
+        package = f"'tokenkeep[{kind.extra}]'" if kind and kind.extra else exc.name
+        raise DriverMissing(
+            f"A {scheme} store needs the module {exc.name}, which is not installed",
+            hint=f"Install it: pip install {package}",
+        ) from exc
+    return cast("Backend", opener(url))
 
 
 def kind_of(url: str) -> Kind | None:
@@ -114,24 +111,6 @@ def file_of(url: str) -> Path | None:
     if kind is None or kind.place != "file":
         return None
     return Path(os.path.realpath(StoreURL.parse(url).path()))
-
-
-def _opener(url: str) -> Callable[[str], Backend]:
-    """Return what opens it; its module is imported now."""
-    kind, scheme = kind_of(url), scheme_of(url)
-    what, extra = f"The {scheme} store of another package", None
-    try:
-        if kind is None:
-            return cast("Callable[[str], Backend]", _entry_point(scheme).load())
-        what, extra = "This kind of store", kind.extra
-        opener = getattr(import_module(kind.module), kind.name).from_url
-        return cast("Callable[[str], Backend]", opener)
-    except ModuleNotFoundError as exc:
-        package = f"'tokenkeep[{extra}]'" if extra else exc.name
-        raise DriverMissing(
-            f"{what} needs the module {exc.name}, which is not installed",
-            hint=f"Install it: pip install {package}",
-        ) from exc
 
 
 def _entry_point(scheme: str) -> EntryPoint:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreError, StoreForeign, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreError, StoreForeign, StoreTooNew, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -94,6 +94,11 @@ class Risk:
 
     text: str
     hint: str
+
+
+def written_first(record_id: str) -> StoreConflict:
+    """Return the error for a record of another version than was to be replaced."""
+    return StoreConflict("Somebody else wrote this record first", token_id=record_id)
 
 
 class Backend(ABC):

@@ -1,6 +1,5 @@
 """
-Forks and signals: no child inherits a lock that is taken or a connection that
-is open, and no thread waits for itself.
+Forks: no child inherits a lock that is taken or a connection that is open.
 
 SQLite's own rule is that a connection must not cross a fork; a child that
 opens another one beside it loses commits. So every `ForkSafe` object is
@@ -12,8 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from tokenkeep.errors import StoreUnavailable
@@ -40,17 +40,11 @@ class HasLocks(Protocol):
 
 def renew_in_child(thing: HasLocks) -> None:
     """Call ``thing.renew_locks()`` in each child process, as long as it lives."""
-    _forks.add(thing)
+    _things[id(thing)] = thing
 
 
 class ForkSafe:
-    """
-    Something with a lock, ``self._lock``, that is at rest while the process forks.
-
-    A signal handler or a finalizer may call a method while its own thread is
-    in the midst of one. The lock lets it in, lest it waits for ever;
-    ``self._inside`` tells it to turn back.
-    """
+    """Something with a lock, ``self._lock``, that is at rest while the process forks."""
 
     def __init__(self) -> None:
         self.renew_locks()
@@ -58,10 +52,10 @@ class ForkSafe:
 
     def renew_locks(self) -> None:
         """Begin with a new lock: a thread of the parent may hold the old one."""
-        self._lock: Any = (
-            threading.RLock()
-        )  # typeshed lacks _is_owned, as threading.Condition uses
-        self._inside = self._at_fork = False
+        # It lets a signal handler or finalizer in that interrupts its own thread, lest
+        # that waits for ever; `_inside` tells it to turn back.
+        self._lock = threading.RLock()
+        self._inside = self._at_rest = False
 
     def _alone(self, work: Callable[[], _Result]) -> _Result:
         """Do something while other threads are kept out; `reentered` if this one is inside."""
@@ -81,20 +75,16 @@ class ForkSafe:
 
     def before_fork(self, deadline: float) -> None:
         """Come to rest, until `after_fork`; or not, where a call takes longer than *deadline*."""
-        if not self._lock._is_owned():  # else it is in the midst of a call  # noqa: SLF001
-            self._at_fork = True
-            self._lock.acquire(timeout=max(0.0, deadline - monotonic()))
-        if self._at_fork and self._lock._is_owned():  # noqa: SLF001
-            self._inside = True
-            self._rest()
+        if self._lock.acquire(timeout=max(0.0, deadline - monotonic())):
+            self._at_rest = True
+            if not self._inside:  # else a signal handler forks, in the midst of a call
+                self._rest()
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
-        if self._at_fork:
-            if self._lock._is_owned():  # noqa: SLF001
-                self._inside = False
-                self._lock.release()
-            self._at_fork = False
+        if self._at_rest:
+            self._at_rest = False
+            self._lock.release()
 
 
 def reentered() -> StoreUnavailable:
@@ -107,63 +97,40 @@ def reentered() -> StoreUnavailable:
     )
 
 
-class _Forks:
-    """
-    What is done around each fork of this process.
-
-    Python forks and goes on whatever a signal handler raises meanwhile. So
-    each step may be left at any line and done again, and is.
-    """
-
-    def __init__(self) -> None:
-        self._things: WeakValueDictionary[int, HasLocks] = WeakValueDictionary()
-        self._kinds: set[type] = set()
-        self._one_at_a_time: Any = threading.RLock()
-        self._deadline: float | None = None
-
-    def add(self, thing: HasLocks) -> None:
-        self._things[id(thing)] = thing
-        if type(thing) not in self._kinds and _can_fork:
-            # Who registered last is called first. Libraries that a store is made
-            # with may have registered since, and hold everybody up from then on:
-            # filelock does, and a save that it holds up would hold us up.
-            os.register_at_fork(before=self.before)
-            self._kinds.add(type(thing))
-
-    def before(self) -> None:
-        if not self._one_at_a_time._is_owned():  # noqa: SLF001
-            self._one_at_a_time.acquire()
-        if self._deadline is None:
-            self._deadline = monotonic() + PATIENCE
-        for thing in self._living():
-            if isinstance(thing, ForkSafe):
-                thing.before_fork(self._deadline)
-
-    def after_in_parent(self) -> None:
-        for thing in self._living():
-            if isinstance(thing, ForkSafe):
-                thing.after_fork()
-        self._deadline = None
-        if self._one_at_a_time._is_owned():  # noqa: SLF001
-            self._one_at_a_time.release()
-
-    def after_in_child(self) -> None:
-        self._deadline, self._one_at_a_time = None, threading.RLock()
-        for thing in self._living():
-            thing.renew_locks()
-
-    def _living(self) -> list[HasLocks]:
-        # Not values(): that would go through the dictionary while other threads add to it.
-        things = [ref() for ref in self._things.valuerefs()]
-        return [thing for thing in things if thing is not None]
+_things: WeakValueDictionary[int, HasLocks] = WeakValueDictionary()
+_forking = threading.RLock()
+"""One thread forks at a time; in the child it is the one that is left, and still has it."""
 
 
-_forks = _Forks()
-_can_fork = hasattr(os, "register_at_fork")  # not on Windows
+def _living() -> list[HasLocks]:
+    # Not values(): that would go through the dictionary while other threads add to it.
+    things = [ref() for ref in _things.valuerefs()]
+    return [thing for thing in things if thing is not None]
 
-for _each in range(3 * _can_fork):  # a signal handler may raise in one of these functions
+
+def _before() -> None:
+    _forking.acquire()
+    deadline = monotonic() + PATIENCE
+    for thing in _living():
+        if isinstance(thing, ForkSafe):
+            thing.before_fork(deadline)
+
+
+def _after_in_parent() -> None:
+    for thing in _living():
+        if isinstance(thing, ForkSafe):
+            thing.after_fork()
+    _forking.release()
+
+
+def _after_in_child() -> None:
+    for thing in _living():
+        thing.renew_locks()
+    with suppress(RuntimeError):  # a library that forks by itself, as uWSGI, tells only the child
+        _forking.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(
-        before=_forks.before,
-        after_in_parent=_forks.after_in_parent,
-        after_in_child=_forks.after_in_child,
+        before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
     )

@@ -8,7 +8,7 @@ from heapq import nsmallest
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
-from tokenkeep.backends.base import HEADER, Backend, Record
+from tokenkeep.backends.base import HEADER, Backend, Record, written_first
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import StoreConflict
@@ -36,18 +36,12 @@ class Table:
 
     Args:
         records: What it holds at first.
-
-    Raises:
-        StoreConflict: Two of *records* have the same id or owner.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.commits: int = 0
         """Grows with each change."""
-        given = list(records)
-        self._records = {record.id: record for record in given}
-        if not len(given) == len(self._records) == len({record.owner for record in given}):
-            raise StoreConflict("Two records are for the same thing")
+        self._records = {record.id: record for record in records}
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records in the order of their ids."""
@@ -71,7 +65,7 @@ class Table:
     def write(self, record: Record, *, replaces: str | None) -> None:
         old = self._records.get(record.id)
         if (old and old.version) != replaces:
-            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+            raise written_first(record.id)
         if any(other.id != record.id for other in self.find([("owner", record.owner)])):
             raise StoreConflict("Another record is for the same thing", token_id=record.id)
         if old:
@@ -84,7 +78,7 @@ class Table:
         if old is None:
             return False
         if replaces not in (None, old.version):
-            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+            raise written_first(record_id)
         self.commits += 1
         del self._records[record_id]
         return True

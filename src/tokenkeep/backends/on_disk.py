@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import time
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import ConfigurationError, StoreForeign, StoreTooNew, StoreUnavailable
+from tokenkeep.errors import (
+    ConfigurationError,
+    StoreError,
+    StoreForeign,
+    StoreTampered,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
-_IMPORT = (
-    "If it holds the tokens of the Zoho SDK, take them over with `tokenkeep import FILE`; "
-    "else name another file"
-)
-_OTHERS = {"sqlite": b"SQLite format 3\0", "file": b'{"tokenkeep"'}
-"""How a file of each kind begins."""
+_Result = TypeVar("_Result")
 
 _DAY = 86400.0
+_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
 
 
 class OnDisk(ForkSafe):
     """The file of a store; arguments and errors are those of `SQLiteBackend`."""
 
     embedded = True
+
+    _faults: tuple[type[Exception], ...] = (OSError,)
+    """What goes wrong with the file."""
+
+    _was_there = False
+    """Whether the file was seen, with something in it: then it has to stay."""
 
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         if not 0 <= busy_timeout <= _DAY:
@@ -36,7 +49,6 @@ class OnDisk(ForkSafe):
         self._path = Path(os.path.realpath(path))
         self.home: Path | None = self._path
         self._busy_timeout = busy_timeout
-        self._begin()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -55,33 +67,71 @@ class OnDisk(ForkSafe):
         return cls(parsed.path(), **options)
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Look at what is there."""
+    def _explained(self, exc: Any, record_id: str | None) -> StoreError | None:
+        """Return our error for one of *faults*. None if another process is just writing."""
 
-    def _busy(self, waited: float) -> StoreUnavailable:
-        """Return the error for another process that did not stop writing for so many seconds."""
-        hint = "Another process is writing: try again"
-        if not waited:
-            return StoreUnavailable(f"{self._path} is busy", hint=hint)
+    def _patiently(
+        self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
+    ) -> _Result:
+        """Do something alone; again while another process is busy, with the lock free then."""
+        deadline, pause = None, _PAUSE
+        while True:
+            try:
+                return self._alone(work)
+            except self._faults as exc:
+                if error := self._explained(exc, record_id):
+                    raise error from exc
+                timeout, now = self._busy_timeout if waits else 0.0, time.monotonic()
+                deadline = deadline or now + timeout
+                if now >= deadline:
+                    raise StoreUnavailable(
+                        f"{self._path} was busy for {timeout:g} seconds",
+                        hint="Another process is writing: try again, or raise busy_timeout",
+                    ) from exc
+            time.sleep(min(pause, deadline - now))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _found(self) -> os.stat_result | None:
+        """Return what is at the path. None if nothing is there, or in it, and never was."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as exc:
+            if self._was_there:
+                raise self._gone() from exc
+            if not self._path.parent.is_dir():
+                raise
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, self._path)
+        self._was_there = self._was_there or found.st_size > 0
+        return found if self._was_there else None
+
+    def _gone(self) -> StoreUnavailable:
+        """Return the error for a file that is no longer there; what is open is closed."""
+        self._rest()
         return StoreUnavailable(
-            f"{self._path} was busy for {waited:g} seconds", hint=f"{hint}, or raise busy_timeout"
+            f"{self._path} was deleted or replaced while it was in use",
+            hint="Put it back. If that was on purpose, stop all processes that use it, "
+            "delete its old -wal and -shm if it has any, and start again",
         )
 
-    def _foreign(self, what: str, start: bytes = b"") -> StoreForeign:
-        """Return the error for a file that is not ours: *what* it is, and how it begins."""
-        hint = _IMPORT
-        for scheme, mark in _OTHERS.items():
-            if start.startswith(mark):
-                what = f"is a file as is named by {scheme}:"
-                hint = f"If it is a store of tokenkeep, write {scheme}:/// before its path. {hint}"
-        return StoreForeign(f"{self._path} {what}; it is left as it is", hint=hint)
+    def _foreign(self, what: str) -> StoreForeign:
+        return StoreForeign(
+            f"{self._path} {what}; it is left as it is",
+            hint="If it holds the tokens of the Zoho SDK, take them over with "
+            "`tokenkeep import FILE`; else name another file",
+        )
+
+    def _damaged(self, what: str) -> StoreTampered:
+        return StoreTampered(
+            f"{self._path} {what}",
+            hint="Put it back from a backup, or move it away and log in again",
+        )
 
     def _expect_format(self, found: int, known: int) -> None:
         """Refuse what another tokenkeep has written in its own way."""
-        if found > known:
+        if found != known:
             raise StoreTooNew(
                 f"{self._path} was written by a newer tokenkeep (format {found})",
                 hint="Upgrade tokenkeep",
             )
-        if found < known:
-            raise self._foreign(f"is in the format {found}, which no released tokenkeep had")

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tokenkeep.errors import StoreUnavailable
@@ -22,18 +22,14 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 REASONS = {
     errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
-    errno.ENOTDIR: ("its folder is a file", "Name another path"),
+    errno.ENOTDIR: ("its folder is a file, or a link", "Name another path"),
+    errno.EEXIST: ("its folder is a file, or a link", "Name another path"),
     errno.EISDIR: ("it is a folder, or no regular file", "Name a file"),
     errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
     errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),
     errno.EROFS: ("the file system is read-only", "Name a path that can be written"),
     errno.ENOSPC: ("the disk is full", "Make room, then try again"),
-    errno.EDQUOT: ("the disk quota is used up", "Make room, then try again"),
-    errno.EFBIG: ("the file may not grow any more", "Raise the limit, then try again"),
-    errno.ENAMETOOLONG: ("its name is too long", "Name a shorter path"),
-    errno.ELOOP: ("its symbolic links go in a circle", "Name another path"),
     errno.EIO: ("the disk reports an error", "Check its free space, its limits and its health"),
-    errno.EMFILE: ("too many files are open", "Close some, or raise the limit"),
 }
 """What to say for an errno, and what to do about it."""
 
@@ -50,11 +46,6 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
     hint = ". ".join(filter(None, (hint, instead))) or None
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
-
-
-def refuse_other(path: Path) -> NoReturn:
-    """Raise the error for what is there and no regular file; waiting does not mend it."""
-    refuse(path, IsADirectoryError(errno.EISDIR, "no file"))
 
 
 def create(path: Path) -> bool:
@@ -104,25 +95,12 @@ def appearing(path: Path) -> Iterator[TextIO]:
 
 
 def tighten(path: Path) -> None:
-    """
-    Take a file's rights away from group and others. Silent if it is missing.
-
-    Raises:
-        StoreUnavailable: They have rights, and this user can't change that.
-    """
-    try:
+    """Take a file's rights away from group and others, if it is this user's. Silent if missing."""
+    with suppress(FileNotFoundError, PermissionError):
         mode = stat.S_IMODE(path.stat().st_mode)
-        if os.name == "nt" or not mode & _OTHERS:
-            return
-        path.chmod(mode & ~_OTHERS)
-        _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
-    except FileNotFoundError:
-        return
-    except PermissionError as exc:
-        raise StoreUnavailable(
-            f"{path} is open to other users, and only its owner can change that",
-            hint=f"Have its owner run: chmod 600 {path}",
-        ) from exc
+        if mode & _OTHERS and os.name != "nt":
+            path.chmod(mode & ~_OTHERS)
+            _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 
 
 def sync_folder(path: Path) -> None:

@@ -51,10 +51,8 @@ def to_values(record: Record) -> dict[str, Any]:
     return {**values, "sealed": b64encode(record.sealed).decode()}
 
 
-def from_values(values: object) -> Record:
-    """Make a record of what JSON says; KeyError, TypeError or ValueError if it is none."""
-    if not isinstance(values, dict):
-        raise TypeError(values)
+def from_values(values: dict[str, Any]) -> Record:
+    """Make a record of what JSON says, or fail with an error of Python's if it is none."""
     for name, value in values.items():
         if not isinstance(value, _TYPES.get(name, str)):
             raise TypeError(name)

@@ -15,21 +15,19 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import stat
 import weakref
 from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import HEADER, MARKS, Backend, Record
+from tokenkeep.backends.base import HEADER, MARKS, Backend, Record, written_first
 from tokenkeep.backends.on_disk import OnDisk
 from tokenkeep.backends.rows import COLUMNS, from_row, to_row
-from tokenkeep.backends.waiting import tries
-from tokenkeep.errors import StoreConflict, StoreError, StoreTampered, StoreUnavailable
+from tokenkeep.errors import StoreConflict, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.base import Due, Mark
 
-_Result = TypeVar("_Result")
 _File = tuple[int, int]
 """A file, by device and inode."""
 
@@ -47,16 +44,10 @@ _APPLICATION_ID = 0x746F6B6E
 _VERSION = 2
 """``user_version`` in the header of the file: how its tables look."""
 
+_NAMES = ", ".join(COLUMNS)
 _INDEXED = ("owner", *MARKS, "due_at")
-_TYPES = {
-    **dict.fromkeys(("id", "version", "owner", "kind"), "TEXT NOT NULL"),
-    "key": "INTEGER NOT NULL",
-    "sealed": "BLOB NOT NULL",
-    **dict.fromkeys(MARKS, "TEXT"),
-    **dict.fromkeys(("due_at", "last_used_at"), "REAL"),
-}
 _CREATE = (
-    f"CREATE TABLE token ({', '.join(f'{name} {_TYPES[name]}' for name in COLUMNS)})",
+    f"CREATE TABLE token ({_NAMES})",
     # Each has the name of its column. Those of marks and of what is due hold the
     # id, too, in whose order they are read; what has no mark is in none.
     "CREATE UNIQUE INDEX token_id ON token (id)",
@@ -71,7 +62,6 @@ _CREATE = (
 
 # Every name below is one of ours; values go in as parameters. An index is named
 # where statistics (somebody's ANALYZE) could make SQLite read the whole table.
-_NAMES = ", ".join(COLUMNS)
 _SELECT = f"SELECT {_NAMES} FROM token"  # noqa: S608
 _READ = f"{_SELECT} WHERE id = ?"
 _SCAN = f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?"
@@ -91,20 +81,12 @@ _READ_INDEXED = f"SELECT {', '.join(_INDEXED)} FROM token {_WHICH}"  # noqa: S60
 _PLAIN = tuple(name for name in COLUMNS if name not in (*_INDEXED, "id", "last_used_at"))
 _indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 
-_MOST = 999
-"""How many parameters a statement of old SQLite may have."""
-
-_MANY = 500
-"""How many marks one statement looks for."""
-
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EACCES,
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_IOERR: errno.EIO,
 }
 """The errno whose words fit an error code of SQLite's."""
 
@@ -131,17 +113,15 @@ class SQLiteBackend(OnDisk, Backend):
         ConfigurationError: *busy_timeout* is negative or above a day.
     """
 
+    _faults = (sqlite3.Error, OSError)
+
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
-        self._db: list[sqlite3.Connection] = []
-        self._execute: Callable[..., sqlite3.Cursor]
+        self._let_go: Callable[[], object] = bool
         self._openings = 0
         self._look_at = 0.0
-        weakref.finalize(self, _close, self._db)
         super().__init__(path, busy_timeout=busy_timeout)
-
-    def _begin(self) -> None:
         self._patiently(self._ready)
 
     def read(self, record_id: str) -> Record | None:
@@ -149,12 +129,7 @@ class SQLiteBackend(OnDisk, Backend):
         return from_row(rows[0]) if rows else None
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
-        rows: dict[str, Any] = {}
-        for start in range(0, len(marks), _MANY):
-            sql, values = _finding(marks[start : start + _MANY])
-            # By id: another process may write between two statements.
-            rows.update((row[0], row) for row in self._select(sql, values))
-        return [from_row(row) for row in rows.values()]
+        return [from_row(row) for row in self._select(*_finding(marks))]
 
     def write(self, record: Record, *, replaces: str | None) -> None:
         if replaces is None:
@@ -162,25 +137,22 @@ class SQLiteBackend(OnDisk, Backend):
         else:
             done = self._patiently(lambda: self._replace(record, replaces), record.id)
         if not done:
-            raise StoreConflict("Somebody else wrote this record first", token_id=record.id)
+            raise written_first(record.id)
 
     def insert(self, records: Sequence[Record]) -> list[str]:
-        many = _MOST // len(COLUMNS)
-        left: list[str] = []
-        for start in range(0, len(records), many):
-            some = records[start : start + many]
-            try:
-                self._patiently(partial(self._insert, *some))
-            except StoreConflict:  # one is taken, so none was written
-                left += super().insert(some)
-        return left
+        try:
+            if records:
+                self._patiently(lambda: self._insert(*records))
+        except StoreConflict:  # one is taken, so none was written
+            return super().insert(records)
+        return []
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         return self._patiently(lambda: self._delete(record_id, replaces), record_id)
 
     def touch(self, record_id: str, last_used_at: float) -> None:
         values = (last_used_at, record_id, last_used_at)
-        self._patiently(lambda: self._change(_TOUCH, values), record_id, timeout=0)
+        self._patiently(lambda: self._change(_TOUCH, values), record_id, waits=False)
 
     def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
         if mark is None:
@@ -197,11 +169,8 @@ class SQLiteBackend(OnDisk, Backend):
     def clear(self) -> int:
         everything = "DELETE FROM token WHERE id <> ?"
         count = self._patiently(lambda: self._change(everything, (HEADER,)))
-        # A reader may hold the log to the end; then a later checkpoint empties it.
-        for _ in tries(self._busy_timeout):
-            ((busy, _, _),) = self._select("PRAGMA wal_checkpoint(TRUNCATE)")
-            if not busy:
-                break
+        # Where somebody reads just now, a later checkpoint empties the log.
+        self._select("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 
     def revision(self) -> tuple[int, int, int]:
@@ -216,57 +185,39 @@ class SQLiteBackend(OnDisk, Backend):
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return self._patiently(lambda: self._fetch(sql, values))
 
-    def _patiently(
-        self,
-        attempt: Callable[[], _Result],
-        record_id: str | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> _Result:
-        """Do something alone; again while the database is busy, with the lock free in between."""
-        waited = self._busy_timeout if timeout is None else timeout
-        last: sqlite3.Error  # there is one try at least
-        for _ in tries(waited):
-            try:
-                return self._alone(attempt)
-            except sqlite3.Error as exc:
-                last = exc
-                if not _is_busy(exc):
-                    break
-        raise self._explained(last, waited, record_id) from last
-
     # From here on, the lock is held.
 
     def _close(self) -> None:
         self._rest()
-        self._file = None
+        self._file, self._was_there = None, False
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        if self._pid != getpid():
-            self._ready()
-        return self._execute(sql, values).fetchall()
+        if self._pid == getpid() or self._ready():
+            return self._execute(sql, values).fetchall()
+        return []
 
     def _change(self, sql: str, values: Sequence[Any], *, make: bool = False) -> int:
         """Run a statement that writes, and return how many rows it changed."""
-        self._ready(make=make)
-        return self._execute(sql, values).rowcount
+        return self._execute(sql, values).rowcount if self._ready(make=make) else 0
 
     def _revision(self) -> tuple[int, int, int]:
         # Whether it is still the same file costs more than the rest: once a second.
         if self._pid != getpid() or self._look_at <= monotonic():
-            self._ready()
+            if not self._ready():
+                return 0, 0, 0
             self._look_at = monotonic() + 1.0
         # The one changes with the commits of others, the other with our own; both begin
         # anew with a connection.
         (others,) = self._execute("PRAGMA data_version").fetchone()
-        return self._openings, others, self._db[0].total_changes
+        return self._openings, others, self._db.total_changes
 
     def _insert(self, *records: Record) -> int:
         sql = ", ".join([_INSERT, *[_VALUES] * (len(records) - 1)])
         return self._change(sql, [each for one in records for each in to_row(one)], make=True)
 
     def _replace(self, record: Record, replaces: str) -> int:
-        self._ready()
+        if not self._ready():
+            return 0
         old = self._execute(_READ_INDEXED, (record.id, replaces)).fetchone()
         if old is None:
             return 0
@@ -283,7 +234,7 @@ class SQLiteBackend(OnDisk, Backend):
         if self._change(f"DELETE FROM token {_WHICH}", (record_id, replaces)):  # noqa: S608
             return True
         if self._fetch(_READ, (record_id,)):
-            raise StoreConflict("Somebody else wrote this record first", token_id=record_id)
+            raise written_first(record_id)
         return False
 
     # The connection
@@ -291,104 +242,69 @@ class SQLiteBackend(OnDisk, Backend):
     def _rest(self) -> None:
         # First: if a signal handler raises now, nobody takes it for open.
         self._pid = 0
-        _close(self._db)
+        self._let_go()
 
-    def _ready(self, *, make: bool = False) -> None:
-        """Open if closed; refuse a connection of another process or of a replaced file."""
-        if not self._pid:
-            self._open(make=make)
-        elif self._pid != getpid():
+    def _ready(self, *, make: bool = False) -> bool:
+        """Open if closed, made by *make*; False if there is no file yet. Refuse another one's."""
+        if self._pid not in (0, getpid()):
             raise self._inherited(self._pid)
-        else:
-            self._expect(self._file)
+        if make and not self._was_there:
+            private_file.create(self._path)
+            self._was_there = True
+        if not self._expect_file():
+            return False
+        if not self._pid:
+            self._open()
+        return True
 
-    def _open(self, *, make: bool) -> None:
-        _close(self._db)  # what an interrupted call may have left
-        file = self._found(make=make)
-        for pid, other, _ in list(_opened.values()):
-            if file is not None and pid != getpid() and other == file:
-                raise self._inherited(pid)
-        try:
-            db = sqlite3.connect(
-                # Only an URI forbids to create: a file deleted just now must not come back
-                # wide open. An empty one in memory stands in for a file that is not there yet.
-                f"{self._path.as_uri()}?mode=rw" if file else ":memory:",
-                uri=True,
-                timeout=0,  # SQLite would wait with the backend's lock held
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.append(db)
-            # Bytes that are no text: that row does not open then, and the others do.
-            db.text_factory = partial(str, encoding="utf-8", errors="replace")
-            # One cursor for all: making one costs a tenth of a lookup.
-            cursor = db.cursor()
-            _opened[db] = getpid(), file, cursor
-            self._prepare(db, file)
-            self._expect(file)  # SQLite may have opened another one meanwhile
-        except BaseException as exc:
-            _close(self._db)
-            if isinstance(exc, OSError):
-                private_file.refuse(self._path, exc)
-            raise
+    def _expect_file(self) -> _File | None:
+        """Return the file. None if there is none; refuse another one than before."""
+        found = self._found()
+        file = (found.st_dev, found.st_ino) if found else None
+        if self._file not in (None, file):
+            raise self._gone()
         self._file = file
-        self._execute = cursor.execute
-        self._openings += 1
-        # What is not there is looked for at each call.
-        self._pid = getpid() if file else 0
+        return file
 
-    def _found(self, *, make: bool) -> _File | None:
-        """Return the file, made by *make* if it never was there. None if it is not, or empty."""
-        if self._file is not None:
-            self._expect(self._file)
-            return self._file
-        try:
-            if make:
-                private_file.create(self._path)
-            found = self._path.stat()
-        except OSError as exc:
-            if isinstance(exc, FileNotFoundError) and not make and self._path.parent.is_dir():
-                return None
-            private_file.refuse(self._path, exc)
-        if not stat.S_ISREG(found.st_mode):
-            private_file.refuse_other(self._path)
-        if found.st_size == 1:  # SQLite takes it for an empty one, and would overwrite it
-            raise self._foreign("is not a SQLite database")
-        return (found.st_dev, found.st_ino) if make or found.st_size else None
-
-    def _expect(self, file: _File | None) -> None:
-        """Refuse another file than this one at the path. None is any."""
-        if file is None:
-            return
-        try:
-            found = self._path.stat()
-            if file == (found.st_dev, found.st_ino):
-                return
-        except FileNotFoundError:
-            pass
-        except OSError as exc:
-            private_file.refuse(self._path, exc)
-        self._rest()
-        raise StoreUnavailable(
-            f"{self._path} was deleted or replaced while it was in use",
-            hint="Put it back. If that was on purpose, stop all processes that use it, "
-            "delete its old -wal and -shm, and start again",
+    def _open(self) -> None:
+        for link in [*_links]:
+            if link.file == self._file and link.pid != getpid():
+                raise self._inherited(link.pid)
+        self._rest()  # what an interrupted call may have left
+        db = sqlite3.connect(
+            # Only an URI forbids to create: one deleted just now must not come back wide open.
+            f"{self._path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=0,  # SQLite would wait with the backend's lock held
+            isolation_level=None,
+            check_same_thread=False,
         )
+        link = _Link(db, self._file)
+        self._let_go = weakref.finalize(self, link.close)
+        # Bytes that are no text: that row does not open then, and the others do.
+        db.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            self._prepare(db)
+        except BaseException:
+            self._rest()
+            raise
+        self._execute, self._db = link.execute, db
+        self._openings += 1
+        self._pid = getpid()
 
-    def _prepare(self, db: sqlite3.Connection, file: _File | None) -> None:
+    def _prepare(self, db: sqlite3.Connection) -> None:
         # Look before touching: what is not ours is not changed, not even its mode.
         # One transaction, lest another process makes the tables between two questions.
         db.execute("BEGIN")
         with db:
             is_fresh = self._is_fresh(db)
-        if file:
-            for suffix in ("", "-wal", "-shm"):
-                private_file.tighten(self._path.with_name(self._path.name + suffix))
+        for suffix in ("", "-wal", "-shm"):
+            private_file.tighten(self._path.with_name(self._path.name + suffix))
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         db.execute("PRAGMA secure_delete = ON").fetchall()
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != ("wal" if file else "memory"):
+        if mode != "wal":
             raise StoreUnavailable(
                 f"{self._path} can't have a write-ahead log",
                 hint="SQLite needs a local file system; name a path on one",
@@ -400,8 +316,7 @@ class SQLiteBackend(OnDisk, Backend):
             if self._is_fresh(db):
                 # Before anybody's first record: a file without an entry in its
                 # folder is lost in a power cut, with all that is in it.
-                if file:
-                    private_file.sync_folder(self._path)
+                private_file.sync_folder(self._path)
                 for statement in _CREATE:
                     db.execute(statement)
 
@@ -427,24 +342,23 @@ class SQLiteBackend(OnDisk, Backend):
             "handler and not while the disk hangs, or open the store only after the fork",
         )
 
-    def _explained(self, exc: sqlite3.Error, waited: float, record_id: str | None) -> StoreError:
-        """Return our error for one of SQLite's; every one of them passes here."""
-        code = _code(exc) & 0xFF
-        if _code(exc) == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+    def _explained(self, exc: sqlite3.Error | OSError, record_id: str | None) -> StoreError | None:
+        if isinstance(exc, OSError):
+            private_file.refuse(self._path, exc)
+        # An error of the Python module itself has no code.
+        extended = getattr(exc, "sqlite_errorcode", 0)
+        code = extended & 0xFF
+        if code in _BUSY:
+            return None
+        if extended == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             return StoreConflict(
                 "There is a record with this id, or another one for the same thing",
                 token_id=record_id,
             )
         if code == sqlite3.SQLITE_NOTADB:
-            with suppress(OSError), self._path.open("rb") as file:
-                return self._foreign("is not a SQLite database", file.read(100))
+            return self._foreign("is not a SQLite database")
         if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
-            return StoreTampered(
-                f"{self._path} is damaged",
-                hint="Put it back from a backup, or move it away and log in again",
-            )
-        if _is_busy(exc):
-            return self._busy(waited)
+            return self._damaged("is damaged")
         reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
         return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
 
@@ -481,30 +395,25 @@ def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
     return sql, [value for those in values.values() for value in those]
 
 
-_opened: dict[sqlite3.Connection, tuple[int, _File | None, sqlite3.Cursor]] = {}
-"""Who opened which file, and the cursor: an inherited one must not be let go either."""
+class _Link:
+    """A connection, and its one cursor: making one costs a tenth of a lookup."""
 
+    def __init__(self, db: sqlite3.Connection, file: _File | None) -> None:
+        self.pid, self.file = getpid(), file
+        self._db, self._cursor = db, db.cursor()
+        self.execute = self._cursor.execute
+        _links.add(self)
 
-def _close(open_now: list[sqlite3.Connection]) -> None:
-    """Let go of them; close what is not another process's. May be repeated, and interrupted."""
-    while open_now:
-        db = open_now[-1]
-        pid, _, cursor = _opened.get(db, (getpid(), None, db))
-        if pid == getpid():
+    def close(self) -> None:
+        """Close it, if it is this process's."""
+        if self.pid == getpid():
             # In this order: a cursor keeps a statement that was refused as busy,
             # and the statement keeps the files open beyond Connection.close().
-            for each in (cursor, db):
+            for each in (self._cursor, self._db):
                 with suppress(sqlite3.Error):
                     each.close()
-            _opened.pop(db, None)
-        open_now.pop()
+            _links.discard(self)
 
 
-def _is_busy(exc: Exception) -> bool:
-    """Return whether another process is in the way, so that nothing was done."""
-    return _code(exc) & 0xFF in _BUSY
-
-
-def _code(exc: Exception) -> int:
-    """Return SQLite's extended error code. 0 for an error of the Python module itself."""
-    return getattr(exc, "sqlite_errorcode", 0)
+_links: set[_Link] = set()
+"""All that are open, or were inherited: those must not be let go either."""

@@ -113,29 +113,22 @@ class StoreURL:
         Return the path, percent-decoded: relative behind three slashes, absolute behind four.
 
         Raises:
-            ConfigurationError: There is none, it does not begin with three
-                slashes, or it is no text.
+            ConfigurationError: There is none, or it does not begin with three slashes.
         """
         from urllib.parse import unquote
 
-        hint = f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path"
         if not self.rest.startswith("///"):
-            raise ConfigurationError(
-                f"The {self.scheme} URL needs three slashes before its path", hint=hint
-            )
-        try:
-            path = unquote(self.rest.removeprefix("///"), errors="strict")
-        except UnicodeDecodeError:
-            raise ConfigurationError(
-                f"The path in the {self.scheme} URL is not percent-encoded UTF-8"
-            ) from None
-        if path == ":memory:":
-            raise ConfigurationError(
-                f"A {self.scheme} store is in a file", hint="For one in memory write memory:"
-            )
-        if not path or "\0" in path or path.endswith(("/", os.sep)):
-            raise ConfigurationError(f"The {self.scheme} URL names no file", hint=hint)
-        return path
+            wrong = "needs three slashes before its path"
+        else:
+            path = unquote(self.rest.removeprefix("///"))
+            if path and path != ":memory:" and "\0" not in path and path[-1] not in ("/", os.sep):
+                return path
+            wrong = "names no file"
+        raise ConfigurationError(
+            f"The {self.scheme} URL {wrong}",
+            hint=f"Write {self.scheme}:///relative/path or {self.scheme}:////absolute/path; "
+            "for a store in memory memory:",
+        )
 
     def options(self, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
         """

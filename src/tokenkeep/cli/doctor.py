@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep import clock, errors, folders, keys
+from tokenkeep import errors, folders, keys
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
-from tokenkeep.cli.description import named, refresh_end
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
 from tokenkeep.cli.tokens import why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
@@ -185,14 +183,6 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             text = counted(count, "revocation", "revocations")
             text = f"the provider has not confirmed {text}{why_not}"
             yield Check("revocations", "warning", text, hint)
-        ending, first = 0, (float("inf"), "")
-        for token in vault.ending(time.time(), closed.append):
-            ending += 1
-            first = min(first, (refresh_end(token) or 0.0, named(token)))
-        if ending:
-            text = f"{counted(ending, 'login ends', 'logins end')} soon by itself, or has ended; "
-            text += f"the first is {first[1]}: {clock.moment(first[0])}"
-            yield Check("logins", "warning", text, errors.LOGIN_AGAIN)
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
         if count := sum(1 for _ in dead):
             text = f"{counted(count, 'token needs', 'tokens need')} a new login"

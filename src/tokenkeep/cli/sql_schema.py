@@ -1,4 +1,4 @@
-"""The tables of a SQL store, for those whose application may not make them."""
+"""The table of a SQL store, for those whose application may not make them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from tokenkeep.cli.session import Session, pass_session
     help="mysql, mariadb, postgresql, sqlite, or another that SQLAlchemy has.",
 )
 @click.option("--table", metavar="NAME", help="As table= in the store's URL.")
-@click.option("--schema", metavar="NAME", help="As schema= in the store's URL.")
 @pass_session
-def sql_schema(session: Session, *, dialect: str, table: str | None, schema: str | None) -> None:
+def sql_schema(session: Session, *, dialect: str, table: str | None) -> None:
     """
-    Print the SQL that makes the tables of a store.
+    Print the SQL that makes the table of a store.
 
     For those whose application may not create tables: it then needs SELECT,
-    INSERT, UPDATE and DELETE on the first, and SELECT on the second.
+    INSERT, UPDATE and DELETE on this one.
     """
-    from tokenkeep.backends.sql_tables import ddl
-    from tokenkeep.backends.sql_url import TABLE
+    from tokenkeep.backends.sql import ddl
 
-    text = ddl(dialect, table=table or TABLE, schema=schema)
+    text = ddl(dialect, table=table or "tokenkeep")
     session.answer(text.removesuffix("\n"), {"dialect": dialect, "sql": text})

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from tokenkeep import holder
 from tokenkeep.errors import RenewalTimeout, StoreConflict, StoreError, letting_go
+from tokenkeep.lookup import first_login_of
 from tokenkeep.token import Claim, Status, Token
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class FirstLogins:
         self._store = store
         self._clock = clock
         self._seen: dict[str, float] = {}
-        # Of each thread: what it logs in with, by the version of its lease.
+        # Of each thread: the names of what it logs in with, by the versions of its leases.
         self._mine = threading.local()
 
     def elect(self, asked: Token) -> Token | None:
@@ -67,13 +68,13 @@ class FirstLogins:
             taken_at=self._clock.now(),
             length=LENGTH,
         )
-        deadline = self._clock.monotonic() + WAIT
+        name, deadline = first_login_of(asked), self._clock.monotonic() + WAIT
         while True:
-            version, held = self._store.lease(asked, claim)
+            version, held = self._store.hold(name, claim)
             # After the lease: a login may have begun and ended since the caller looked.
             saved = self._saved(asked)
             if held.nonce == claim.nonce:
-                vars(self._mine)[version] = asked
+                vars(self._mine)[version] = name
                 if saved is not None:
                     self.over()
                 return saved
@@ -81,7 +82,7 @@ class FirstLogins:
                 return saved
             if self._is_over(held):
                 with suppress(StoreConflict):
-                    self._store.release(asked, version)
+                    self._store.let_go(name, version)
                 continue
             if self._clock.monotonic() >= deadline:
                 raise RenewalTimeout(
@@ -98,7 +99,7 @@ class FirstLogins:
         for version in list(mine):
             with letting_go(StoreError):  # then with this thread's next look
                 with suppress(StoreConflict):  # somebody else has it by now
-                    self._store.release(mine[version], version)
+                    self._store.let_go(mine[version], version)
                 del mine[version]
 
     def _is_over(self, held: Claim) -> bool:

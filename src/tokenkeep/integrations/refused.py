@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
@@ -33,18 +32,9 @@ def _said(answer: Any) -> tuple[object, object]:
     if isinstance(answer, SDKException):
         if isinstance(answer.cause, SDKException):
             return _said(answer.cause)
-        code = (answer.details or _unraised(answer.cause)).get("code")
+        code = (answer.details or {}).get("code")
         return code, code  # where the SDK makes no sense of what came, it has the status there
     said = getattr(answer, "get_object", lambda: answer)()
     code = getattr(said, "get_code", lambda: None)()
     status = getattr(answer, "get_status_code", lambda: None)()
     return getattr(code, "get_value", lambda: code)(), status
-
-
-def _unraised(cause: object) -> dict[str, object]:
-    """Return the answer that 5_0 means to raise when it asks for fields, and raises nothing."""
-    found: dict[str, object] = {}
-    if isinstance(cause, RuntimeError):
-        for frame, _ in traceback.walk_tb(cause.__traceback__):
-            found = frame.f_locals.get("error_response", found)
-    return found

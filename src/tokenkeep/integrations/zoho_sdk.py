@@ -9,9 +9,6 @@ docs/zoho-sdk.md.
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tokenkeep.clock import Clock
@@ -74,14 +71,6 @@ _NOTHING = Token()
 _FILLED = ("client_id", "client_secret", "grant_token", "api_domain")
 """What is filled into the SDK's token only where it is missing; and the redirect URI."""
 
-_MOST_HANDED = 100
-"""Of how many ids a thread remembers which access token it was given last."""
-
-_MOST_READ = 1000
-"""How many rows are looked at for a name like one that was not found."""
-
-_MOST_NAMED = 5
-
 _MOST_KNOWN = 1000
 """How many credentials are remembered to have been looked at."""
 
@@ -128,7 +117,6 @@ class SDKStore:
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
-        self._handed = _Handed()
         # Hashes of the credentials that were looked at: rows', and those that were told of.
         self._known: set[int] = set()
 
@@ -152,7 +140,8 @@ class SDKStore:
             log in; others that ask with the same credential meanwhile wait.
 
         Raises:
-            SDKException: It can't be made valid; the cause says why.
+            SDKException: It can't be made valid, or a user alone is not stored; the cause
+                says why.
         """
         if not isinstance(token, OAuthToken):
             return token
@@ -171,7 +160,6 @@ class SDKStore:
             if found is None:
                 return None
             token_id = asked.id or str(found.id)
-            self._handed.note(token_id, found.access_token)
             self._is_new(found.grant_token)  # not any more: it is filled in
             return fill(token, found, self._shown_expiry(found), token_id)
 
@@ -189,7 +177,6 @@ class SDKStore:
             self._logins.over()
             valid = self._renewed(self._existing(id))
             self._warn_if_unused(_token_in_use(id), valid)
-            self._handed.note(id, valid.access_token)
             return theirs(valid, self._shown_expiry(valid), id)
 
     def save_token(self, token: Any) -> None:
@@ -236,8 +223,6 @@ class SDKStore:
             # An id of its caller's own is kept, as the official stores do.
             if given.id != saved.id and not (given.id and self._zohos(given.id)):
                 token.set_id(saved.id)
-            # What the SDK goes on with, whatever this thread was given before.
-            self._handed.note(token.get_id(), token.get_access_token())
 
     def delete_token(self, id: str) -> None:  # noqa: A002  # the SDK's own name
         """
@@ -303,15 +288,12 @@ class SDKStore:
         """
         Report that the CRM has refused the access token: `is_refused` tells.
 
-        The SDK never does. Renews only if that access token is still the
-        stored one and at least a minute old: a younger one is not what the
-        CRM refuses. Then make the call once more.
+        The SDK never does. Renews only if the stored access token is at least
+        a minute old: a younger one is not what the CRM refuses, or came in
+        meanwhile. Then make the call once more.
 
         Args:
-            token: The OAuthToken the call was made with. The access token
-                meant is the one this thread was given last for its id, else
-                the one in the object. If another one is stored by now,
-                nothing is done: the call made once more is made with that.
+            token: The OAuthToken the call was made with.
 
         Raises:
             TypeError: It is no OAuthToken.
@@ -319,14 +301,11 @@ class SDKStore:
         """
         _expect_token(token)
         with _sdk_errors:
-            token_id = str(token.get_id())
-            # The SDK's object keeps its first access token for good; what the
-            # call was made with is what this thread was given last.
-            self.keeper.rejected(
-                token_id,
-                str(self._handed.tokens.get(token_id) or token.get_access_token()),
-                issuer=self._issuer(self._existing(token_id)),
-            )
+            # The SDK's object keeps its first access token for good; each call is made with the
+            # one that is stored then.
+            stored = self._existing(str(token.get_id()))
+            issuer = self._issuer(stored)
+            self.keeper.rejected(str(stored.id), str(stored.access_token), issuer=issuer)
 
     def as_user(self, token_id: str) -> AbstractContextManager[Callable[[Callable[[], Any]], Any]]:
         """
@@ -360,8 +339,7 @@ class SDKStore:
         return switched_to(stored, token_id, store=self, nobody=NoToken())
 
     def close(self) -> None:
-        """Let go of the store's connections and files, and of what was handed out."""
-        self._handed = _Handed()
+        """Let go of the store's connections and files."""
         self.keeper.close()
 
     def _valid(self, asked: Token) -> Token | None:
@@ -430,12 +408,11 @@ class SDKStore:
 
     def _is_new(self, credential: str | None) -> bool:
         """Tell whether a credential was not looked at before; from now on it was."""
-        if hash(credential) in self._known:
-            return False
+        known = hash(credential) in self._known
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known.add(hash(credential))
-        return True
+        return not known
 
     def _first_login(self, asked: Token) -> Token | None:
         from tokenkeep.providers.address import is_sendable
@@ -448,8 +425,14 @@ class SDKStore:
             )
         require_sendable(asked)
         self._refuse_second_row(asked)
-        if asked.user and not (asked.grant_token or asked.refresh_token):
-            self._refuse_like_name(asked)
+        if asked.user and not (asked.grant_token or asked.refresh_token or asked.access_token):
+            raise TokenNotFound(
+                f"Nobody is stored under this name in {asked.environment or 'any environment'} "
+                f"of {asked.data_center or 'any data centre'}",
+                user=asked.user,
+                hint="Give the name, environment and client that `tokenkeep list` shows, or the "
+                "id; or log in with a grant or refresh token",
+            )
         return self._logins.elect(asked)
 
     def _refuse_second_row(self, asked: Token) -> None:
@@ -467,24 +450,6 @@ class SDKStore:
                 user=row.user,
                 hint="Start with the user signature and environment of that token, which "
                 f"`tokenkeep list` shows, or delete it first: tokenkeep delete {row.id}",
-            )
-
-    def _refuse_like_name(self, asked: Token) -> None:
-        """Say how a user is stored who was not found; the SDK would say that there is nobody."""
-        like: list[str] = []
-        with suppress(TokenKeepError):  # a row that does not open is not what was asked for
-            for each in islice(self.keeper.tokens(), _MOST_READ):
-                if each.provider == PROVIDER and _address(each.user) == _address(asked.user):
-                    where = f"{_named_place(each)}, client {each.client_id}, id {each.id}"
-                    like.append(f"{each.user!r} in {where}")
-        if like:
-            more = "; and others" if like[_MOST_NAMED:] else ""
-            raise TokenNotFound(
-                f"Nobody is stored under this name in {_named_place(asked)}. "
-                f"There is {'; '.join(like[:_MOST_NAMED])}{more}",
-                user=asked.user,
-                hint="Give the name as it is stored, with its environment, or the id; or log in "
-                "with a grant or refresh token",
             )
 
     def _place(self, url: str | None) -> Place | None:
@@ -552,19 +517,6 @@ SDKTokenStore.register(SDKStore)
 SDKToken.register(NoToken)
 
 
-class _Handed(threading.local):
-    """The access tokens that each thread was given last, by id. It shows none of them."""
-
-    def __init__(self) -> None:
-        self.tokens: dict[str, str | None] = {}
-
-    def note(self, token_id: str, access_token: str | None) -> None:
-        self.tokens.pop(token_id, None)
-        self.tokens[token_id] = access_token
-        if len(self.tokens) > _MOST_HANDED:
-            del self.tokens[next(iter(self.tokens))]
-
-
 def _expect_token(given: object) -> None:
     if not isinstance(given, OAuthToken):
         raise TypeError(f"The SDK's OAuthToken belongs here, not a {type(given).__name__}")
@@ -624,16 +576,6 @@ def fill(token: Any, stored: Token, expires_at: float | None, token_id: str) -> 
     if token.get_redirect_url() is None:
         token.set_redirect_url(stored.redirect_uri)
     return token
-
-
-def _address(user: str | None) -> str | None:
-    """Return the e-mail address in a name as the SDK makes it, ``email:zgid``."""
-    return user and user.partition(":")[0].strip().casefold()
-
-
-def _named_place(token: Token) -> str:
-    environment = token.environment or "any environment"
-    return f"{environment} of {token.data_center or 'any data centre'}"
 
 
 def _seconds(expires_in: object) -> float | None:

@@ -117,7 +117,7 @@ class WebLogin:
         now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
         claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
         facts = Hidden(asdict(kept), until=str(now + self._life))
-        self._keeper.store.keep_login(_name(given["browser"], kept.state), facts, claim)
+        self._keeper.store.hold(_name(given["browser"], kept.state), claim, facts)
         return going.url
 
     def finish(
@@ -147,7 +147,7 @@ class WebLogin:
         if _is_blank(given["browser"]):
             raise NotThisLogin
         name = _name(given["browser"], state_of(given["answer"]))
-        facts = Hidden(self._keeper.store.take_login(name) or {})
+        facts = Hidden(self._keeper.store.let_go(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
         going = AuthorizationRequest.resumed(zoho_of(self._keeper.providers).table, Kept(**facts))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenkeep import saving
-from tokenkeep.lookup import credentials
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-_LATER = "written later in the source"
-_GOES_ALONG = "what the source has to revoke goes along"
+    from collections.abc import Sequence
 
 
 class Action(StrEnum):
@@ -27,68 +22,63 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be done with a row, and why, without a secret."""
+class Verdict(NamedTuple):
+    """
+    What is to be done with a row, and why, without a secret.
+
+    *there* is the row of the target that stands for it, None if none does; *writes* are
+    rows of the target as they are to be.
+    """
 
     action: Action
     reason: str | None = None
-    row: Token | None = None
-    """What is written, if anything is."""
     there: Token | None = None
-    """The row of the target that this is about, if about any."""
-    named: Token | None = None
-    """Like which row *there* is to get its user. None if it stays as it is."""
+    writes: tuple[Token, ...] = ()
 
 
-def judge(
-    row: Token, met: Sequence[Token], *, replace: bool, habits: saving.Habits | None = None
-) -> Verdict:
+def judge(row: Token, found: Sequence[Token], *, replace: bool, revokes_grant: bool) -> Verdict:
     """
-    Say what is done next with a row in the target; after an update of several, judge again.
+    Say what is done with a row in the target.
 
     Of the same login, what was revoked on either side stays revoked; else
     what was written last counts, by the clocks of those who wrote it. Another
-    login in the target stays, unless it is of no use any more, or the source's
-    row had it before and has got its own since the target's was written.
-    Whatever the source has still to revoke goes along. A row without a version
-    only adds whose it is, and a client secret or refresh token where there is none.
+    login in the target stays, unless it is of no use any more, or came with an
+    earlier row of the same source, or the source's row had it before and has got
+    its own since the target's was written. Where no single row of the target can
+    stand for the source's, nothing is done, and the reason says what is in the way.
 
-    A deleted *row* (`Token.ended`) is judged, too; *met* is what it `meets`. With *replace*,
-    another login takes the place of the target's. No *habits* are those of `saving.Habits`.
+    *found* are rows of the target that a save of this one would look at. With *replace*,
+    another login takes the place of the target's.
     """
+    met = [each for each in found if each.id == row.id or _meets(row, each)]
     if not met:
         return Verdict(Action.NEW)
-    is_dead = row.ended or row.status is Status.REVOKED
-    own = [each for each in met if row.user and each.user == row.user]
-    others = [each for each in met if each not in own]
-    strange = [each for each in met if not saving.same_thing(each, row)]
-    for each in strange or ([] if is_dead else [*own[1:], *others[1:]]):
-        whose = f" of {each.user}" if each.user else ""
-        has = f"the target has its refresh token, or its id, in token {each.id}{whose}"
-        return Verdict(Action.SKIP, has)
-    habits = habits or saving.Habits()
-    first, *more = (_beside(row, there, habits, replace=replace) for there in (*others, *own))
-    if is_dead or not more:
-        return next((each for each in (first, *more) if each.action is Action.UPDATE), first)
-    (second,) = more
-    if second.action is Action.SKIP or others[0].status is Status.REVOKED:
-        return second if second.action is Action.SKIP else first
-    # The login of a row without a name goes into its user's, as in any save.
-    reason = second.reason if second.action is Action.UPDATE else "adds user"
-    return Verdict(Action.UPDATE, reason, there=others[0], named=own[0])
-
-
-def meets(row: Token, there: Token) -> bool:
-    """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
-    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
-    return is_the_same or _is_one_login(row, there) or there.user is None
-
-
-def had_login(row: Token, other: Token) -> bool:
-    """Tell whether a row has, or had, the refresh token of another one."""
-    has = other.refresh_token
-    return has is not None and (row.refresh_token == has or saving.is_older(row, has))
+    wrong = [each for each in met if not saving.same_thing(each, row)]
+    if row.status is Status.REVOKED and not wrong:
+        return _of_a_revoked(row, met)
+    there = met[0]
+    if len(met) > 1 or (row.user and not there.user):
+        # One of them says less of what it is for.
+        wrong.append(min(met, key=lambda t: sum(bool(getattr(t, n)) for n in saving.FIXED)))
+    if wrong:
+        whose = f" of {wrong[0].user}" if wrong[0].user else ""
+        has = f"the target has its refresh token, or its id, in token {wrong[0].id}{whose}"
+        return Verdict(Action.SKIP, f"{has}: delete the wrong one, then run this again")
+    if _is_one_login(row, there):
+        action, reason = _of_one_login(row, there)
+    else:
+        action, reason = _of_two_logins(row, there, replace=replace)
+    if action is Action.UPDATE:
+        return Verdict(
+            action, reason, there, (_with_login_of(there, row, revokes_grant=revokes_grant),)
+        )
+    is_same = row.status is there.status and row.refresh_token == there.refresh_token
+    if action is Action.NOTHING and is_same and row.refresh_token:
+        kept = saving.taken(there, row, revokes_grant=revokes_grant)
+        if kept != there:
+            along = "what the source has to revoke goes along"
+            return Verdict(Action.UPDATE, along, there, (kept,))
+    return Verdict(action, reason, there)
 
 
 def arrived(row: Token) -> Token:
@@ -98,122 +88,81 @@ def arrived(row: Token) -> Token:
     return row.with_renewal(**own, given=True)
 
 
+def _meets(row: Token, there: Token) -> bool:
+    """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
+    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
+    is_one = is_the_same or there.user is None or _is_one_login(row, there)
+    return is_one or saving.had_login(there, row)
+
+
 def _is_one_login(row: Token, there: Token) -> bool:
     """Tell whether two rows come from one login; a provider may have rotated since."""
     if row.renewal.login is not None and row.renewal.login == there.renewal.login:
         return True
-    mine, its = (dict(credentials(each)) for each in (row, there))
-    both = [kind for kind in ("refresh", "grant", "access") if kind in mine and kind in its]
-    return bool(both) and mine[both[0]] == its[both[0]]
+    mine, its = (t.refresh_token or t.grant_token or t.access_token for t in (row, there))
+    return mine is not None and mine == its
 
 
-def _beside(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
-    """Judge a row beside one of the target."""
-    if _is_one_login(row, there) or (row.status is Status.REVOKED and had_login(row, there)):
-        verdict = _of_one_login(row, there, habits)
-    else:
-        verdict = _of_two_logins(row, there, habits, replace=replace)
-    left = verdict.row or there
-    lacks = verdict.action is Action.UPDATE and saving.fills(left, row)
-    is_named = lacks and left.status is Status.OK and not row.ended
-    return dataclasses.replace(verdict, there=there, named=row if is_named else None)
+def _of_a_revoked(row: Token, met: Sequence[Token]) -> Verdict:
+    """Revoke all that the target has of its login; not another one of its user."""
+    its = [each for each in met if _is_one_login(row, each) or saving.had_login(row, each)]
+    if not its:
+        has = "the target has another login of this user, the source's is revoked"
+        return Verdict(Action.SKIP, has, met[0])
+    # Not by the source's content: its refresh token may be in another row of the target.
+    writes = tuple(
+        saving.died(each, Status.REVOKED, written(row))
+        for each in its
+        if each.status is not Status.REVOKED
+    )
+    reason = "revoked in the source" if writes else None
+    return Verdict(Action.UPDATE if writes else Action.NOTHING, reason, its[0], writes)
 
 
-def _of_one_login(row: Token, there: Token, habits: saving.Habits) -> Verdict:
-    if row.status is Status.REVOKED and there.status is not Status.REVOKED:
-        # Not by the source's content: its refresh token may be in another row of the target.
-        ended = saving.died(there, Status.REVOKED, max(_written(row), _written(there)))
-        return Verdict(Action.UPDATE, "revoked in the source", _seeing_to(ended, row, habits))
-    # The provider may have rotated what was revoked here.
-    late = () if row.ended or row.status is there.status else saving.secrets_of(row)
-    kept = _seeing_to(there, row, habits, late if there.status is Status.REVOKED else ())
+def _of_one_login(row: Token, there: Token) -> tuple[Action, str | None]:
+    has_more = row.refresh_token and not saving.had_login(there, row)
+    if has_more and there.status is Status.REVOKED:
+        return Action.SKIP, "revoked in the target; the source has gone on: revoke it there too"
     if there.status is not Status.REVOKED and _is_later(row, there):
-        return Verdict(Action.UPDATE, _LATER, _with_login_of(kept, row, habits))
-    if kept is not there:
-        return Verdict(Action.UPDATE, _GOES_ALONG, kept)
-    names = (*saving.FIXED, "client_secret")
-    lacks = sorted(name for name in names if getattr(row, name) and not getattr(there, name))
-    if lacks and there.status is Status.OK:
-        # What it is for is for a save to add.
-        came = there.but(client_secret=row.client_secret) if "client_secret" in lacks else None
-        return Verdict(Action.UPDATE, f"adds {', '.join(lacks)}", came)
-    if there.status not in (Status.OK, row.status):
-        return Verdict(Action.NOTHING, f"{there.status.value} in the target, and stays so")
-    is_later = there.status is Status.OK and _is_later(there, row)
-    return Verdict(Action.NOTHING, "written later in the target" if is_later else None)
+        return Action.UPDATE, "written later in the source"
+    is_told = there.status not in (Status.OK, row.status)
+    return Action.NOTHING, f"{there.status.value} in the target, and stays so" if is_told else None
 
 
-def _of_two_logins(row: Token, there: Token, habits: saving.Habits, *, replace: bool) -> Verdict:
-    if row.ended or row.status is not Status.OK:
-        kept = _seeing_to(there, row, habits)
-        if kept is not there:
-            return Verdict(Action.UPDATE, _GOES_ALONG, kept)
-        what = "deleted" if row.ended else row.status.value
-        has = f"the target has another login of this user, the source's is {what}"
-        return Verdict(Action.SKIP, has)
-    if row.refresh_token and saving.is_older(there, row.refresh_token):
-        had = "the target's row had this login before, and has or had a newer one"
-        return Verdict(Action.SKIP, had)
-    its = there.refresh_token
-    if its and not row.refresh_token:
-        # It would bring back, with another access token, what was revoked or is dead.
-        return Verdict(Action.SKIP, "the target has a refresh token, the source has none")
+def _of_two_logins(row: Token, there: Token, *, replace: bool) -> tuple[Action, str | None]:
+    its, of = there.refresh_token, "another login"
+    # Without a refresh token, it would bring back what was revoked or is dead.
+    is_less = saving.is_older(there, row.refresh_token) or (its and not row.refresh_token)
+    if is_less or row.status is not Status.OK:
+        return Action.SKIP, f"the target has {of} of this user, the source's is older or of no use"
     had_it = saving.is_older(row, its) if its else row.id == there.id
-    if had_it and (row.logged_in_at or 0.0) > _written(there):
-        reason = _LATER
-    elif replace:
-        reason = "takes the place of another login of this user"
-    elif there.status is Status.LOGIN_NEEDED and row.version:
-        reason = "the target's login is of no use any more"
-    else:
-        of = "a revoked login" if there.status is Status.REVOKED else "another login"
-        has = f"the target has {of} of this user; --replace takes the source's"
-        return Verdict(Action.SKIP, has)
-    return Verdict(Action.UPDATE, reason, _with_login_of(there, row, habits))
+    is_newer = had_it and (row.logged_in_at or 0.0) > written(there)
+    is_dead = there.status is Status.LOGIN_NEEDED and bool(row.version)
+    came_just_now = not row.version and row.logged_in_at == written(there)
+    if replace or is_newer or is_dead or came_just_now:
+        return Action.UPDATE, f"takes the place of {of} of this user"
+    of = "a revoked login" if there.status is Status.REVOKED else of
+    return Action.SKIP, f"the target has {of} of this user; --replace takes the source's"
 
 
 def _is_later(row: Token, there: Token) -> bool:
-    """Tell whether a row goes on, of two of one login: what is spent or missing tells first."""
-    if row.ended or there.ended:
-        return there.ended
+    """Tell whether a row goes on, of two of one login: what is spent tells first."""
     mine, its = row.refresh_token, there.refresh_token
-    if bool(mine) is not bool(its):
-        return bool(mine)  # without its refresh token a login ends within the hour
-    if mine and its and saving.is_older(row, its) is not saving.is_older(there, mine):
+    if saving.is_older(row, its) is not saving.is_older(there, mine):
         return saving.is_older(row, its)
-    return bool(row.version and there.version) and _written(row) > _written(there)
+    return bool(row.version) and written(row) > written(there)
 
 
-def _with_login_of(there: Token, row: Token, habits: saving.Habits) -> Token:
+def _with_login_of(there: Token, row: Token, *, revokes_grant: bool) -> Token:
     """Return the target's row with the source's login and content; its id and user stay."""
     came, its = arrived(row).but(user=there.user), there.renewal
     if row.refresh_token != there.refresh_token:
-        return saving.taken(there, came, habits=habits)
+        return saving.taken(there, came, revokes_grant=revokes_grant)
     # Who renews the target's row goes on: without its claim another one would ask as well.
     mints = tuple(sorted({*row.renewal.mints, *its.mints}))
     return saving.gone_on(there, came).with_renewal(claim=its.claim, mints=mints)
 
 
-def _seeing_to(
-    kept: Token, other: Token, habits: saving.Habits, more: tuple[saving.Secret, ...] = ()
-) -> Token:
-    """Return a row that sees to what another one has to revoke; itself if it does already."""
-    if late := _unseen((*other.renewal.to_revoke, *more), kept):
-        kept = saving.superseded(kept, late, habits=habits)
-    # Not revoked: what only the source's user has replaced may be in use here.
-    replaced = _unseen(other.renewal.replaced, kept)
-    return kept.with_renewal(replaced=kept.renewal.replaced + replaced) if replaced else kept
-
-
-def _unseen(secrets: Iterable[saving.Secret], row: Token) -> tuple[saving.Secret, ...]:
-    """Return the refresh tokens that a row never had: what it had, it sees to, or is revoked."""
-    listed = {*row.renewal.to_revoke, *row.renewal.replaced, ("refresh_token", row.refresh_token)}
-    return tuple(
-        each
-        for each in secrets
-        if each[0] == "refresh_token" and each not in listed and not saving.is_older(row, each[1])
-    )
-
-
-def _written(token: Token) -> float:
+def written(token: Token) -> float:
+    """Return when a row was written last, in epoch seconds. 0 if nobody knows."""
     return token.updated_at or token.created_at or 0.0

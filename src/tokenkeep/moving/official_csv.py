@@ -1,38 +1,83 @@
-"""The CSV file that the official SDK's FileStore reads: every secret in the clear."""
+"""The CSV file of the official SDK's FileStore, read and written: every secret in the clear."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from contextlib import closing
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
-from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.moving.official import FIELDS, Best
+from tokenkeep.errors import ConfigurationError, TokenKeepError, UnknownName
+from tokenkeep.moving.judging import written
+from tokenkeep.moving.official import FIELDS, OfficialSource
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tokenkeep.errors import TokenKeepError
+    from tokenkeep.moving.official import Lines
     from tokenkeep.vault import Vault
 
-_COLUMNS = (
-    *("id", "user_name", "client_id", "client_secret", "refresh_token", "access_token"),
-    *("grant_token", "expiry_time", "redirect_uri", "api_domain"),
+_HINT = (
+    "What can be imported is the CSV file of the FileStore of zohocrmsdk5_0 to 8_0, or the table "
+    "of its DBStore: mysql://user@host/database. For a store of tokenkeep: tokenkeep copy"
 )
+
+
+class CSVFile(OfficialSource):
+    """See `open_source`."""
+
+    kind = "CSV file of the official SDK"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"{path} is not a file", hint="Name the file with the tokens")
+        next(self.lines(), None)  # refuses what is no such file
+
+    def lines(self) -> Lines:
+        """See `OfficialSource.lines`; they count from 2, the header is the first."""
+        path = self._path
+        try:
+            # Without newline="" a line break inside a token would be changed.
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+                # Strict: else a quote that was never closed hides all that follows.
+                reader = csv.reader(file, strict=True)
+                if next(filter(any, reader), None) != list(FIELDS):
+                    what = f"No tokens of the official SDK are in {path}"
+                    raise ConfigurationError(f"{what}: its columns are not there", hint=_HINT)
+                yield from enumerate(filter(any, reader), 2)
+        except csv.Error as exc:
+            raise ConfigurationError(
+                f"{path} is damaged behind line {reader.line_num}: {exc}",
+                hint="Mend or remove that line in a copy, and import the copy",
+            ) from exc
+        except OSError as exc:
+            raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from None
+
+
+def open_source(path: Path) -> OfficialSource:
+    """
+    Open the file of the official SDK's FileStore.
+
+    Args:
+        path: Of the file, in UTF-8.
+
+    Raises:
+        ConfigurationError: It is something else, or can't be read.
+    """
+    return CSVFile(path)
 
 
 def export_csv(
     store: Vault,
     path: Path,
     *,
-    now: float,
     environment: str = "production",
-    on_token: Callable[[Token], None] | None = None,
     on_error: Callable[[TokenKeepError], None] | None = None,
 ) -> Counter[str]:
     """
@@ -46,33 +91,32 @@ def export_csv(
     Args:
         store: Where the tokens are.
         path: Of the file, which must not be there.
-        now: Epoch seconds.
         environment: Whose tokens are written.
-        on_token: Called with each token as it is read. None means that nobody
-            has to know.
         on_error: Called for a row that does not open, which is left out. None
             raises, and no file is written.
 
     Returns:
-        How many were ``exported``, and how many left out, by the reason.
+        How many were ``exported``, and how many ``left out``.
 
     Raises:
         ConfigurationError: There is such a file, or it can't be written.
         StoreError: The store can't be read, or answers wait to be saved in it.
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
-    StoreSource(store).settle(now)
-    counts = Counter({"exported": 0})
+    StoreSource(store).settle()
+    counts, told = Counter({"exported": 0}), list[TokenKeepError]()
+    is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
         with private_file.appearing(path) as file:
-            lines = csv.DictWriter(file, _COLUMNS)
+            lines = csv.DictWriter(file, FIELDS)
             lines.writeheader()
-            for token, reason in _judged(store, now, environment, on_error):
-                if on_token is not None:
-                    on_token(token)
-                counts[reason or "exported"] += 1
-                if reason is None:
+            for token in store.iter_tokens(on_error=on_error):
+                its = store.iter_tokens(user=token.user, on_error=told.append)
+                later = (t for t in (its if token.user else ()) if _rank(t) > _rank(token))
+                is_in = is_of_use(token) and not any(map(is_of_use, later))
+                counts["exported" if is_in else "left out"] += 1
+                if is_in:
                     lines.writerow(_row(counts["exported"], token))
     except FileExistsError as exc:
         raise ConfigurationError(
@@ -83,44 +127,22 @@ def export_csv(
     return counts
 
 
-def _judged(
-    store: Vault,
-    now: float,
-    environment: str,
-    on_error: Callable[[TokenKeepError], None] | None,
-) -> Iterator[tuple[Token, str | None]]:
-    """Yield each token, and why it is left out. None if it is not."""
-    with closing(Best()) as latest:
-        for token in store.iter_tokens(on_error=on_error):
-            if token.user and _useless(token, store, now, environment) is None:
-                latest.add(token.user, token.updated_at or token.created_at or 0.0, token.id)
-        seen: list[TokenKeepError] = []  # they were told
-        for token in store.iter_tokens(on_error=seen.append):
-            reason = _useless(token, store, now, environment)
-            if not reason and token.user and latest.of(token.user) not in (None, token.id):
-                reason = "of a user whose later one is in it"
-            yield token, reason
+def _is_of_use(store: Vault, environment: str, token: Token) -> bool:
+    """Tell whether the SDK can use a token; without an environment it takes it for production."""
+    with suppress(UnknownName):
+        if store.providers.of(token).name == "zoho":
+            its = token.environment or "production"
+            return token.status is Status.OK and its == environment
+    return False
 
 
-def _useless(token: Token, store: Vault, now: float, environment: str) -> str | None:
-    """Say why a token is of no use to the SDK. None if it is."""
-    if token.status is not Status.OK:
-        return token.status.value
-    try:
-        is_zohos = store.providers.of(token).name == "zoho"
-    except UnknownName:
-        is_zohos = False
-    if not is_zohos:
-        return "of another provider"
-    if not token.refresh_token and token.access_token and (token.expires_at or now + 1) <= now:
-        return "expired without a refresh token"
-    its = token.environment or "production"  # what the SDK takes it for
-    return None if its == environment else f"of the environment {its}"
+def _rank(token: Token) -> tuple[float, str]:
+    return written(token), str(token.id)
 
 
 def _row(number: int, token: Token) -> dict[str, object]:
     """Return the columns of a token; the SDK's ids are numbers, it counts on from the highest."""
-    row = {name: getattr(token, FIELDS[name]) for name in _COLUMNS} | {"id": number}
+    row = {name: getattr(token, field) for name, field in FIELDS.items()} | {"id": number}
     if token.expires_at is not None:
         return row | {"expiry_time": str(round(token.expires_at * 1000))}
     # Where the SDK sees no end it never renews: without an access token, it does at once.

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import KeyMissing, StoreError, StoreTampered, StoreTooNew
+from tokenkeep import records
+from tokenkeep.errors import StoreError, telling
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
-_CLOCKS = 86_400.0
-"""How far the clocks of other hosts may be ahead, in seconds."""
+_RENEWED = "it is being renewed in the source: run this again"
+_ENDED = "deleted, but not yet revoked at the provider: sweep the source before you delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,7 @@ class Row:
     Args:
         token: What it holds, with the id that it has there. Without a version
             nobody knows when it was written.
-        number: The line it begins in, or the row of a table, from 1. None if
-            a source does not count them.
+        number: Of the row in a file or table. None if a source does not count them.
         to: The row that an id leads to. None if this is a row itself.
         problem: Why it is left out. None if it is not.
         failed: Whether that is a failure.
@@ -41,11 +41,6 @@ class Row:
     problem: str | None = None
     failed: bool = False
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether this is a row that can be taken, and was not deleted."""
-        return self.problem is None and self.to is None and not self.token.ended
-
 
 class Source(ABC):
     """Tokens, which are only read."""
@@ -56,18 +51,14 @@ class Source(ABC):
         Yield the rows in order, never holding them all; other ids of them come last.
 
         Raises:
-            ConfigurationError: The source is damaged, was written meanwhile,
-                or does not say where its tokens are valid.
-            StoreError: It can't be read, or is not settled.
+            ConfigurationError: The source is damaged.
+            StoreError: It can't be read; before or after the rows, it is not settled.
         """
-
-    def settle(self, now: float) -> None:
-        """Raise a `StoreError` unless the rows are all there is of its tokens."""
 
 
 class StoreSource(Source):
     """
-    The rows of a store, deleted ones with something to revoke too.
+    The rows of a store; those that are being renewed, or were deleted, with a reason against it.
 
     Args:
         store: Which one. Only a login that a crash has left on its way is
@@ -79,39 +70,38 @@ class StoreSource(Source):
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002
         """See `Source.rows`; what does not open comes behind the others, as failed."""
-        self.settle(now)
+        self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
-            yield Row(token=token)
-        for token in self.store.due(now + _CLOCKS, errors.append):
+            claim = token.renewal.claim
+            is_renewed = claim is not None and now < claim.taken_at + claim.length
+            yield Row(token=token, problem=_RENEWED if is_renewed else None)
+        for token in self.store.due(records.EVER, errors.append):
             if token.ended:
-                yield Row(token=token)
+                yield Row(token=token, problem=_ENDED)
         for token_id, to in self.store.iter_added_ids(errors.append):
-            try:
+            row = None
+            with telling(errors.append):
                 row = self.store.reread(to)  # it may lead there by way of another id
-            except (KeyMissing, StoreTampered, StoreTooNew) as exc:
-                errors.append(exc)
-            else:
-                if row is not None:
-                    yield Row(token=Token(id=token_id), to=row)
+            if row is not None:
+                yield Row(token=Token(id=token_id), to=row)
         # What is due as well is met twice.
         for error in {each.token_id: each for each in errors}.values():
             lost = Token(id=error.token_id, user=error.user)
             yield Row(token=lost, problem=error.what, failed=True)
+        self.settle()
 
-    def settle(self, now: float) -> None:
+    def settle(self) -> None:
         """
         Bring logins on their way to their rows; refuse answers that wait to be saved.
 
         With a provider that rotates, the refresh tokens stored there are
         spent. Only this host's answers can be seen.
         """
-        waiting = sum(1 for _ in self.store.journal.entries())
-        if waiting:
-            verb = "waits" if waiting == 1 else "wait"
+        if waiting := sum(1 for _ in self.store.journal.entries()):
             raise StoreError(
-                f"{waiting} of the provider's answers {verb} to be saved in "
-                f"{self.store.backend.describe()}: what is stored there is out of date",
+                f"In {self.store.backend.describe()} answers of the provider wait to be saved "
+                f"({waiting}): what is stored there is out of date",
                 hint="Save them with: tokenkeep sweep --store …, then run this again",
             )
-        self.store.finish_moves(now + _CLOCKS)
+        self.store.finish_moves(records.EVER)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.errors import ConfigurationError, UnknownName
+from tokenkeep.errors import UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider, Reply
-from tokenkeep.providers.checks import Hidden, expect
+from tokenkeep.providers.checks import Hidden, expect, expect_taken
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -41,8 +40,6 @@ _DESCRIBE = (
     'Describe it in config.toml: [providers.{}] with kind = "oauth2" and its issuer. One that is '
     "written in Python, install with an entry point: docs/providers.md"
 )
-_OPTIONS = (Provider, Mapping)
-_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def provider(name: str, /, **options: object) -> Provider:
@@ -61,14 +58,7 @@ def provider(name: str, /, **options: object) -> Provider:
     make = _load(name)
     given = Hidden(options)
     del options  # crash reports show the locals of each frame
-    signature = inspect.signature(make)
-    try:
-        signature.bind(**dict.fromkeys(given))
-    except TypeError as exc:
-        takes = [each.name for each in signature.parameters.values() if each.kind not in _VARIABLE]
-        raise ConfigurationError(
-            f"Provider {name!r}: {exc}", hint=f"It takes {', '.join(takes)}"
-        ) from None
+    expect_taken(given, make, f"Provider {name!r}")
     made: Provider = make(**given)
     return made
 
@@ -115,18 +105,9 @@ def configured(name: str, options: Mapping[str, object] | None) -> Provider:
         return provider(kind, **rest)
     changed = rest.pop("profile")
     expect("profile", changed, "a table", so=isinstance(changed, Mapping))
-    known = [each.name for each in fields(Profile)]
-    for entry in changed:
-        if entry not in known:
-            raise ConfigurationError(
-                f"profile has an unknown entry {entry!r}", hint=f"Known are {', '.join(known)}"
-            )
+    expect_taken(changed, Profile, "profile")
     made = provider(kind, **rest)
-    try:
-        made.profile = replace(made.profile, **changed)
-    except ConfigurationError as exc:
-        exc.what = f"profile: {exc.what}"
-        raise
+    made.profile = replace(made.profile, **changed)
     return made
 
 
@@ -136,24 +117,6 @@ def expect_providers(given: object) -> None:
     del given  # crash reports show the locals of each frame
     if wrong is not None:
         raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
-
-
-def _by_name(given: Hidden) -> Hidden:
-    """Return the options in it, looked at: by name a provider each, or its options."""
-    wrong = type(given["options"]).__name__
-    if isinstance(given["options"], Mapping | None):
-        found = Hidden(given["options"] or {})
-        odd = [type(each).__name__ for each in found.values() if not isinstance(each, _OPTIONS)]
-        if not odd and all(isinstance(name, str) for name in found):
-            for name in found:
-                if not isinstance(found[name], Provider):
-                    found[name] = Hidden(found[name])
-            return found
-        wrong = f"mapping with a {odd[0]}" if odd else "mapping with keys that are no names"
-    raise TypeError(
-        "Providers are given by name, each a Provider or its options, "
-        f'as in Providers("acme", {{"acme": …}}), not as a {wrong}'
-    )
 
 
 class Providers:
@@ -172,14 +135,19 @@ class Providers:
         default: str = "zoho",
         options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
-        given = Hidden(options=options)
+        is_mapping = isinstance(options, Mapping | None)
+        self._known = known = Hidden(options or {}) if is_mapping else Hidden()
         del options  # crash reports show the locals of each frame
         if not isinstance(default, str):
-            raise TypeError(
-                f"The default provider is given by its name, not by a {type(default).__name__}"
-            )
+            wrong = type(default).__name__
+            raise TypeError(f"The default provider is given by its name, not by a {wrong}")
         self.default = default
-        self._known = _by_name(given)
+        is_one = [isinstance(known[name], Provider | Mapping) for name in known]
+        if not (is_mapping and all(is_one) and all(isinstance(name, str) for name in known)):
+            raise TypeError(
+                "Providers are given by name, each a Provider or its options, as in "
+                'Providers("acme", {"acme": …})'
+            )
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
@@ -192,17 +160,15 @@ class Providers:
         Raises:
             UnknownName: There is none.
         """
-        known: Provider | Hidden | None = self._known.get(name)
-        if not isinstance(known, Hidden | None):
-            return known
-        try:
-            made = configured(name, known)
-        except UnknownName as exc:
-            more = sorted(self._known.keys() - PROVIDERS.keys())
-            if known is None and more:
-                exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
-            raise
-        self._known[name] = made
+        if not isinstance(self._known.get(name), Provider):
+            try:
+                self._known[name] = configured(name, self._known.get(name))
+            except UnknownName as exc:
+                more = sorted(self._known.keys() - PROVIDERS.keys())
+                if name not in more and more:
+                    exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
+                raise
+        made: Provider = self._known[name]
         return made
 
     def needs_login(self, token: Token) -> bool:

@@ -5,60 +5,33 @@ from __future__ import annotations
 import ipaddress
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
 
 from tokenkeep.errors import ConfigurationError
 
-_PORTS = {"http": 80, "https": 443}
-_HOST = r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-_FLAGS = re.IGNORECASE | re.ASCII
-# No user name, no fragment, nothing but visible ASCII. A grammar this narrow
-# leaves no room for two readers to see two different hosts in one URL.
-_URL = re.compile(rf"(?P<scheme>https?)://{_HOST}(?P<target>[/?][!\"$-~]*)?", _FLAGS)
-_BARE = re.compile(rf"(?:(?P<scheme>https?)://)?(?:[^/?#@\\]*@)?{_HOST}(?:[/?#].*)?", _FLAGS)
-_LAST_PORT = 65535
+PORTS = {"http": 80, "https": 443}
+_PLAIN = re.compile(r"[!-\[\]-~]+")  # visible, and no backslash, which some take for a slash
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A URL, its host in lower case without brackets and last dot; *target* is path and query."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-
-    @property
-    def netloc(self) -> str:
-        """Host and port; an IPv6 address in brackets."""
-        return _netloc(self.host, self.port)
-
-    @property
-    def shown(self) -> str:
-        """The host, for people; and the port if it is not the scheme's own."""
-        return self.host if self.port == _PORTS[self.scheme] else self.netloc
-
-
-def parse(url: str) -> Address:
+def parse(url: str) -> Url:
     """Take apart a URL of https, or http to loopback; `ConfigurationError` for all others."""
-    match = _URL.fullmatch(url)
-    if match is None or not 0 < int(match["port"] or 1) <= _LAST_PORT:
+    found = _read(url) if _PLAIN.fullmatch(url) else None
+    if found is None or found.scheme not in PORTS or found.auth or "#" in url:
         # Not shown where a password or a token may be in it.
         shown = "A URL with '@', '?' or '#' in it" if set("@?#") & set(url) else repr(url)
         raise ConfigurationError(
             f"{shown} is not a URL tokens can be sent to",
             hint="Write https://host[:port]/path, without user name or fragment",
         )
-    scheme, port = match["scheme"].lower(), match["port"]
-    target = f"/{(match['target'] or '').removeprefix('/')}"
-    address = Address(scheme, _plain(match["host"]), int(port or _PORTS[scheme]), target)
-    if scheme == "http" and not _is_loopback(address.host):
+    if found.scheme == "http" and not _is_loopback(str(found.host)):
         raise ConfigurationError(
-            f"Plain http to {address.host} would show tokens to the network",
+            f"Plain http to {found.host} would show tokens to the network",
             hint="Use https; plain http is for 127.0.0.1, ::1 and localhost",
         )
-    return address
+    return found
 
 
 def is_sendable(url: str) -> bool:
@@ -78,22 +51,21 @@ def host_and_port(url: str) -> str:
     A missing port is the scheme's, and 443 without a scheme. A text that is no URL comes back
     stripped and lower-cased: it is equal to itself and to nothing else.
     """
-    match = _BARE.fullmatch(url.strip())
-    if match is None:
-        return url.strip().lower()
-    scheme = (match["scheme"] or "https").lower()
-    return _netloc(_plain(match["host"]), int(match["port"] or _PORTS[scheme]))
+    text = url.strip()
+    found = _read(text if "://" in text else f"https://{text}")
+    if found is None or found.scheme not in PORTS:
+        return text.lower()
+    return f"{str(found.host).rstrip('.')}:{found.port or PORTS[found.scheme]}"
+
+
+def _read(url: str) -> Url | None:
+    with suppress(LocationParseError):
+        found = parse_url(url)
+        return found if found.host else None
+    return None
 
 
 def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     return host == "localhost"
-
-
-def _plain(host: str) -> str:
-    return host.lower().strip("[]").rstrip(".")
-
-
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenkeep.errors import ConfigurationError
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OF_THE_CONNECTION = {
-    *("Host", "Content-Length", "Transfer-Encoding", "Accept-Encoding", "Connection")
-}
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST = 10 * 365 * 86_400.0
 """Longest duration an option may name: ten years, in seconds."""
@@ -34,6 +32,16 @@ def expect_seconds(name: str, value: object, *, zero: bool = False) -> None:
     expect(name, value, f"a number of seconds, {least}", so=so)
 
 
+def expect_taken(given: Mapping[str, object], make: Callable[..., object], what: str) -> None:
+    """Raise `ConfigurationError` unless *make* takes the options *given*; shows their names."""
+    signature = inspect.signature(make)
+    try:
+        signature.bind(**dict.fromkeys(given))
+    except TypeError as exc:
+        hint = f"It takes {', '.join(signature.parameters)}"
+        raise ConfigurationError(f"{what}: {exc}", hint=hint) from None
+
+
 class Hidden(dict[str, Any]):
     """What may be secret. Crash reports show the locals of each frame: not this."""
 
@@ -50,14 +58,3 @@ def texts(name: str, given: Hidden) -> Hidden:
         if not (isinstance(each, str) and each and isinstance(known[each], str)):
             raise ConfigurationError(f"{name}: {each} has to be a text")
     return known
-
-
-def headers(given: Hidden) -> Hidden:
-    """Return the option ``headers``, all of which can be set, named as in ``User-Agent``."""
-    known = texts("headers", given)
-    for name in known:
-        if not _HEADER.fullmatch(name) or name.title() in _OF_THE_CONNECTION:
-            raise ConfigurationError(f"headers: {name!r} is not a header that can be set")
-        if not (known[name].isascii() and known[name].isprintable()):
-            raise ConfigurationError(f"headers: {name} has to be visible ASCII")
-    return Hidden({name.title(): known[name] for name in known})

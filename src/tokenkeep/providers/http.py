@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import io
 import json
 import re
-import socket
 import ssl
-import threading
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
-from urllib3.exceptions import HTTPError
-from urllib3.exceptions import SSLError as WrappedSSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
-from tokenkeep.backends.waiting import NoThread, begin
+from tokenkeep.backends.waiting import Bound, NoThread, cut, within
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
 from tokenkeep.providers.base import Reply
-from tokenkeep.providers.connection import Unreached, connection_to
+from tokenkeep.providers.connection import connection_to
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import UnionType
 
-    from tokenkeep.providers.connection import Certificate, Connection
+    from urllib3.connection import HTTPConnection
 
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
 
-GRACE = 1.0
-"""How much longer a process that was stopped past the deadline may read, in seconds."""
-
-_HEADERS = {"User-Agent": f"tokenkeep/{__version__}", "Accept": "application/json"}
-_PROMPT = 0.02  # a process that runs wakes up no later than this after its deadline, in seconds
+_HEADERS = {
+    "User-Agent": f"tokenkeep/{__version__}",
+    "Accept": "application/json",
+    "Connection": "close",
+}
 _CHUNK = 16_384
-_LATER = "Try again later; if it stays so, look at this machine's network, proxy and DNS"
-_TOO_LONG = f"answered more than {MAX_BODY:,} bytes"
-_OLDEST_DATE = 946_684_800.0  # the year 2000: a clock before it is not set at all
+_BROKEN_OFF = "closed the connection in the middle of its answer"
+_LATER = "Try again later; if it stays so, look at this machine's network, DNS and CA certificates"
 _MULTIPLE_CHOICES, _BAD_REQUEST = 300, 400
-_NO_PASSWORD = 407
 
 
 class Form:
@@ -58,16 +58,8 @@ class Form:
     shows the fields' names only.
     """
 
-    def __init__(
-        self,
-        headers: Mapping[str, str] | None = None,
-        body: Literal["form", "json"] = "form",
-        /,
-        **fields: str | None,
-    ) -> None:
+    def __init__(self, headers: Mapping[str, str] | None = None, /, **fields: str | None) -> None:
         self.headers: Mapping[str, str] = headers or {}
-        self.content_type = f"application/{'json' if body == 'json' else 'x-www-form-urlencoded'}"
-        self._encode = json.dumps if body == "json" else urlencode
         self._fields = {name: value for name, value in fields.items() if value is not None}
 
     def __repr__(self) -> str:
@@ -75,238 +67,172 @@ class Form:
 
     def encode(self) -> bytes:
         """Return the body to send."""
-        return self._encode(self._fields).encode()
+        return urlencode(self._fields).encode()
 
 
-@dataclass(eq=False, repr=False)
-class Exchange:
+def send(
+    method: Literal["GET", "POST"],
+    url: str,
+    form: Form,
+    timeout: float,
+    clock: Callable[[], float] = time.time,
+) -> Reply:
     """
-    One request, in a thread of its own, and the means to cut it off.
+    Send one request, and return what comes back.
 
-    A socket's timeout starts anew with each byte, and name resolution has
-    none: only somebody who waits outside can keep a wall-clock bound. After
-    *timeout* seconds nothing is sent any more, and nobody waits for what was
-    not read.
+    All of it takes *timeout* seconds at most, on the wall clock; nothing is sent after them. Of a
+    GET's form only the headers are sent. The server's clock is compared with *clock*, in epoch
+    seconds.
 
-    Of a GET's form only the headers are sent. The server's clock is compared with *clock*, in
-    epoch seconds. `ConfigurationError` where nothing may be sent to *url*.
+    `ConfigurationError` where nothing may be sent to *url*, *form* can't be sent, or a proxy or CA
+    bundle is no use; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
     """
-
-    method: Literal["GET", "POST"]
-    url: str
-    form: Form
-    timeout: float
-    clock: Callable[[], float] = time.time
-    certificate: Certificate | None = None
-
-    def __post_init__(self) -> None:
-        self._address = parse(self.url)
-        self._deadline = time.monotonic() + self.timeout
-        self._abandoned = False
-        self._connection: Connection | None = None
-        self._socket: object = None
-        self._closing = threading.Lock()
-
-    def reply(self) -> Reply:
-        """
-        Return what comes back.
-
-        `ConfigurationError` where the form can't be sent, or a proxy, CA bundle or certificate
-        can't be used; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
-        """
-        host = self._address.shown
-        try:
-            reply = self._wait()
-        except NoThread:
-            fault = "was not asked: no thread can be started"
-        except TimeoutError:
-            fault = f"did not answer within {self.timeout:g} seconds"
-        except (OSError, HTTPError, http.client.HTTPException) as exc:
-            fault = _fault(exc)
-        except ValueError:
-            fault = ""
-        else:
-            if not _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
-                return reply
-            raise ProviderUnavailable(
-                f"{host} answered with a redirect (status {reply.status})",
-                hint="It is not followed: check the configured address",
-                passing=False,
-            )
-        finally:
-            self._abandon()
-        # Not from within the except: texts and frames of what was caught may hold what was sent.
-        if not fault:
-            raise ConfigurationError(
-                f"Something that is to be sent to {host} can't be sent: it has "
-                "characters that are no text, or control characters"
-            )
-        proxy = self._connection and self._connection.at_proxy
-        if proxy is None:
-            raise ProviderUnavailable(f"{host} {fault}", hint=_LATER, answered=False)
+    deadline = time.monotonic() + timeout
+    address = parse(url)
+    named, hint = str(address.netloc), _LATER
+    connection = connection_to(address, timeout / 2)  # the second address of a host has a turn
+    if connection.proxy is not None:
+        named += f", through the proxy {connection.proxy.netloc},"
+        hint += ", and at HTTPS_PROXY, ALL_PROXY (http://user:password@host:port) and NO_PROXY"
+    try:
+        ask = partial(_ask, connection, method, address.request_uri, form)
+        reply = _exchanged(connection, ask, deadline, clock)
+    except (OSError, HTTPError, http.client.HTTPException) as exc:
+        fault = _fault(exc, timeout)
+    except ValueError:
+        fault = ""
+    except BaseException as exc:
+        exc.__traceback__ = None  # its frames hold what is sent
+        raise
+    else:
+        if not _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
+            return reply
         raise ProviderUnavailable(
-            f"{host} can't be reached: the proxy {proxy} {fault}",
-            hint="It is that of HTTPS_PROXY or ALL_PROXY (http://user:password@host:port); "
-            "NO_PROXY names hosts to reach without it",
-            answered=False,
+            f"{named} answered with a redirect (status {reply.status})",
+            hint="It is not followed: check the configured address",
+            passing=False,
         )
+    finally:
+        cut(connection.sock)  # also where another thread is still connecting
+        connection.close()
+    # Not from within the except: texts and frames of what was caught may hold what was sent.
+    if fault:
+        raise ProviderUnavailable(f"{named} {fault}", hint=hint, answered=False)
+    raise ConfigurationError(
+        f"Something that is to be sent to {named} can't be sent: it has "
+        "characters that are no text, or control characters"
+    )
 
-    def _wait(self) -> Reply:
-        """Wait for the answer; `TimeoutError` where there is none in time."""
-        answer = begin(self._exchanged)
-        try:
-            return answer.result(self._deadline - time.monotonic())
-        except TimeoutError:
-            held_up = time.monotonic() - self._deadline > _PROMPT
-        # Who was stopped or suspended past the deadline may have the answer in the socket's
-        # buffer since long, and it may be the only one.
-        return answer.result(GRACE if held_up else 0)
 
-    def _abandon(self) -> None:
-        """End the exchange, wherever it is; nothing is sent from now on. Never raises."""
-        self._abandoned = True
-        # Under a lock, as closing is: what is shut here must not be a descriptor
-        # that was closed and given to somebody else in between.
-        with self._closing, suppress(OSError):  # nobody is connected any more
-            sock = self._socket or (self._connection and self._connection.sock)
-            # TLS through a TLS proxy wraps the socket instead of being one.
-            sock = getattr(sock, "socket", sock)
-            if isinstance(sock, socket.socket):
-                # SSLSocket.shutdown() would take the TLS state away from
-                # under the thread that is reading.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+def _ask(connection: HTTPConnection, method: str, target: str, form: Form) -> None:
+    is_form = method == "POST"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if is_form else {}
+    body = form.encode() if is_form else None
+    connection.request(method, target, body, {**_HEADERS, **kind, **form.headers})
 
-    def _exchanged(self) -> Reply:
-        """Send and read; in the other thread."""
-        self._headers()  # or nobody is asked
-        connection = connection_to(self._address, self._remaining(), self.certificate)
-        self._connection = connection
-        try:
-            # Whoever switched this on for debugging would print the form.
-            connection.set_debuglevel(0)
-            connection.connect()
-            # Kept here: http.client forgets it once the answer says it is the last.
-            self._socket = connection.sock
-            connection.sock.settimeout(self._remaining())
-            # Body and headers in no local: what is raised below would show them in this frame.
-            connection.request(
-                self.method,
-                self._address.target,
-                self.form.encode() if self.method == "POST" else None,
-                self._headers(),
-            )
-            # From here on _abandon() is what ends it. A timeout of the socket's own
-            # would have run out, too, when a stopped process goes on.
-            connection.sock.settimeout(None)
-            # urllib3's own getresponse() logs headers it can't parse.
+
+def _exchanged(
+    connection: HTTPConnection,
+    ask: Callable[[], None],
+    deadline: float,
+    clock: Callable[[], float],
+) -> Reply:
+    def connect() -> None:
+        connection.connect()
+        if time.monotonic() > deadline:  # nobody waits any more
+            connection.close()
+
+    # Whoever switched this on for debugging would print the form.
+    connection.set_debuglevel(0)
+    within(deadline - time.monotonic(), connect)
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    connection.timeout = None  # from here on by the wall clock alone
+    reply, has_end = None, False
+    try:
+        with Bound(left, partial(cut, connection.sock)):
+            ask()
+            # urllib3's own logs headers that it can't parse.
             with http.client.HTTPConnection.getresponse(connection) as response:
-                return self._read(response)
-        finally:
-            with self._closing:
-                connection.close()
+                has_end = response.length is not None
+                reply = _read(response, clock())
+    except TimeoutError:
+        # A process that was stopped past the deadline may have got the only token meanwhile.
+        is_whole = reply is not None and reply.fault is None
+        if reply is None or not (is_whole and (has_end or _is_json(reply.body))):
+            raise
+    return reply
 
-    def _remaining(self) -> float:
-        """Return the seconds left; raise TimeoutError if there are none or nobody waits."""
-        remaining = self._deadline - time.monotonic()
-        if self._abandoned or remaining <= 0:
-            raise TimeoutError
-        return remaining
 
-    def _headers(self) -> Mapping[str, str]:
-        """Return the headers; `ValueError` if one can't be sent."""
-        given = self.form.headers
-        if not all(value.isascii() and value.isprintable() for value in given.values()):
-            raise ValueError
-        kind = {"Content-Type": self.form.content_type} if self.method == "POST" else {}
-        return {**_HEADERS, "Connection": "close", **kind, **given}
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
-    def _read(self, response: http.client.HTTPResponse) -> Reply:
-        now = self.clock()
-        date = _timestamp(response.getheader("Date"))
-        body, fault = bytearray(), None
-        try:
-            while len(body) <= MAX_BODY and (chunk := response.read1(_CHUNK)):
-                body += chunk
-            if response.length and len(body) <= MAX_BODY:
-                raise http.client.IncompleteRead(b"", response.length)
-        except (OSError, http.client.HTTPException) as exc:
-            # There may be the only token in what came.
-            if not body:
-                raise
-            fault = _fault(exc)
-        plain = bytes(body[:MAX_BODY])
-        if len(body) > MAX_BODY:
-            fault = _TOO_LONG
-        elif fault is None:
-            plain, fault = _plain(plain, response.getheader("Content-Encoding", ""))
-        return Reply(
-            status=response.status,
-            body=plain,
-            content_type=response.getheader("Content-Type"),
-            clock_offset=None if date is None else date - now,
-            retry_after=_retry_after(response.getheader("Retry-After"), now),
-            fault=fault,
-        )
+
+def _read(response: http.client.HTTPResponse, now: float) -> Reply:
+    body, fault = io.BytesIO(), None
+    try:
+        while body.tell() <= MAX_BODY and body.write(response.read1(_CHUNK)):
+            pass
+    except (OSError, http.client.HTTPException):
+        if not body.tell():
+            raise
+        fault = _BROKEN_OFF
+    if response.length:
+        fault = _BROKEN_OFF
+    if body.tell() > MAX_BODY:
+        fault = f"answered more than {MAX_BODY:,} bytes"
+    plain = body.getvalue()[:MAX_BODY]  # there may be the only token in what came
+    if fault is None:
+        plain, fault = _plain(plain, response.getheader("Content-Encoding", ""))
+    clock_offset = None
+    with suppress(ValueError, OverflowError):
+        clock_offset = parsedate_to_datetime(response.getheader("Date", "")).timestamp() - now
+    wait = response.getheader("Retry-After", "")
+    return Reply(
+        status=response.status,
+        body=plain,
+        content_type=response.getheader("Content-Type"),
+        clock_offset=clock_offset,
+        retry_after=float(wait) if wait.isdecimal() else None,
+        fault=fault,
+    )
 
 
 def _plain(raw: bytes, coding: str) -> tuple[bytes, str | None]:
     """Return a body without its coding and None; or as it came, and what is wrong with it."""
-    if coding.strip().lower() in {"", "identity"}:
+    if coding.lower() in {"", "identity"}:
         return raw, None
-    # Some servers compress though nobody asked for it. The others are not shown as they stand:
-    # the header may say anything.
-    if coding.strip().lower() not in {"gzip", "x-gzip"}:
-        return raw, "answered in a content coding other than gzip, or in several"
-    try:
-        # Several members, their checksums, a missing end: gzip sees to it.
-        body = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(MAX_BODY + 1)
-    except (OSError, EOFError, zlib.error):
-        return raw, "answered no gzip, though it said so"
-    return (raw, _TOO_LONG) if len(body) > MAX_BODY else (body, None)
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # some servers send gzip all the same
+    with suppress(zlib.error):
+        plain = unpacker.decompress(raw, MAX_BODY)
+        if unpacker.eof and not unpacker.unused_data:
+            return plain, None
+    return raw, "answered in a content coding that can't be read"
 
 
 # The first that matches is said.
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
+    (NoThread, "was not asked: no thread can be started"),
+    (NameResolutionError | LocationParseError, "can't be found: its name does not resolve"),
+    (NewConnectionError, "can't be reached: no connection"),
+    (ConnectTimeoutError, "can't be reached: no connection in time"),
+    (TimeoutError, "did not answer within {:g} seconds"),
     (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
-    (WrappedSSLError | ssl.SSLError, "can't be reached: TLS failed"),
-    (http.client.RemoteDisconnected, "closed the connection without an answer"),
-    (http.client.IncompleteRead, "closed the connection in the middle of its answer"),
+    (ssl.SSLError, "can't be reached: TLS failed"),
+    (ConnectionError, "closed the connection without an answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
-    (ConnectionError, "closed the connection"),
     (Exception, "can't be reached"),
 )
 
 
-def _fault(exc: Exception) -> str:
+def _fault(exc: Exception, timeout: float) -> str:
     """Name a fault in words of our own; the exception's may quote what was sent."""
-    if isinstance(exc, Unreached):
-        return str(exc)
-    cause = exc.args[0] if isinstance(exc, WrappedSSLError) and exc.args else exc
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"has a certificate that can't be verified: {cause.verify_message}"
-    # A TLS alert of the other side (RFC 8446 section 6.2) that is about our certificate.
-    said = (isinstance(cause, ssl.SSLError) and cause.reason) or ""
-    if re.search("ALERT.*(CERTIFICATE|UNKNOWN_CA)", said):
-        return "refuses this client's certificate, or wants one"
-    # What http.client says where a proxy opens no tunnel.
-    if refused := re.match(r"Tunnel connection failed: ([0-9]{3})\b", str(exc)):
-        wants = int(refused[1]) == _NO_PASSWORD
-        why = "wants a user name and password, or other ones" if wants else "refuses"
-        return f"{why} (status {refused[1]})"
-    return next(text for kind, text in _FAULTS if isinstance(exc, kind))
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Seconds or a date (RFC 9110 section 10.2.3)."""
-    if value is not None and value.strip().isdecimal():
-        return float(value)
-    moment = _timestamp(value)
-    return None if moment is None else max(0.0, moment - now)
-
-
-def _timestamp(date: str | None) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment >= _OLDEST_DATE else None
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"has a certificate that can't be verified: {exc.verify_message}"
+    if refused := re.match("Tunnel connection failed: ([0-9]{3})", str(exc)):
+        return f"can't be reached: the proxy refuses (status {refused[1]})"
+    return next(text for kind, text in _FAULTS if isinstance(exc, kind)).format(timeout)

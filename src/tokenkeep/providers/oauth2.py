@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import quote_plus
 
@@ -21,12 +20,12 @@ from tokenkeep.errors import (
     RenewalError,
     TokenKeepError,
 )
-from tokenkeep.providers import answers, checks
+from tokenkeep.providers import answers
 from tokenkeep.providers.address import host_and_port, is_sendable, parse
 from tokenkeep.providers.base import Answer, Place, Profile, Provider
-from tokenkeep.providers.checks import Hidden, expect, expect_seconds
-from tokenkeep.providers.connection import Certificate, basic
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.checks import Hidden, expect, expect_seconds, texts
+from tokenkeep.providers.connection import basic
+from tokenkeep.providers.http import Form, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,17 +42,11 @@ _OK, _FIRST_NOT_OK = 200, 300
 _BAD_REQUEST, _SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 
-_ASKED = {
-    *("grant_type", "refresh_token", "code", "redirect_uri", "code_verifier"),
-    *("client_id", "client_secret", "token", "token_type_hint"),
-}
-"""Fields of a request that are the call's own."""
-
 _Outcome = TypeVar("_Outcome")
 
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
-    *("api_domain", "scope", *answers.REFRESH_ENDS),
+    *("api_domain", "scope", *answers.REFRESH_LIVES, *answers.REFRESH_ENDS),
 }
 """Fields of an answer that are read; the others are kept as they are."""
 
@@ -77,19 +70,14 @@ class OAuth2(Provider):
         client_auth: Send the client's id and secret in the ``body``, or as
             HTTP ``basic`` authentication (RFC 6749 section 2.3.1); ``basic-raw``
             is the same without percent-encoding, for servers that don't decode it.
-        body: Whether requests are posted as a ``form`` or as ``json``.
         parameters: Further fields for each exchange and renewal, such as
-            ``audience``. None means none.
+            ``audience``; never in the place of one of the call's own. None means none.
         headers: Further headers for each request. None means none.
         lifetime: How long an access token lives if neither the answer says it
             nor an earlier one did, in seconds. None means unknown.
         errors: What error codes of this provider's own mean: one of
             `GrantRejected`, `ProviderRefused`, `CoolingDown` and
             `ProviderUnavailable`, or its name. None means it has none.
-        certificate: The PEM file of the client's own certificate (RFC 8705),
-            read anew at each call. None means it has none.
-        certificate_key: The PEM file of its private key, without a password.
-            None means that it is in the same file.
         clock: Our time, in epoch seconds.
 
     Raises:
@@ -132,48 +120,35 @@ class OAuth2(Provider):
         profile: Profile | None = None,
         grant: Literal["refresh_token", "client_credentials"] = "refresh_token",
         client_auth: Literal["body", "basic", "basic-raw"] = "body",
-        body: Literal["form", "json"] = "form",
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         lifetime: float | None = None,
         errors: Mapping[str | int, type[RenewalError] | str] | None = None,
-        certificate: str | PathLike[str] | None = None,
-        certificate_key: str | PathLike[str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         given = Hidden(parameters=parameters, headers=headers)
         del parameters, headers  # crash reports show the locals of each frame
         self.name = name
-        path = str | PathLike | None  # type: ignore[type-arg]  # isinstance() takes no others
         for option, value, kind, expected in (
             ("name", name, str, "a text"),
             ("issuer", issuer, str | None, "a URL"),
             ("revocation_endpoint", revocation_endpoint, str | None, "a URL"),
             ("profile", profile, Profile | None, "a Profile"),
             ("errors", errors, Mapping | None, "a table of error codes"),
-            ("certificate", certificate, path, "the path of a PEM file"),
-            ("certificate_key", certificate_key, path, "the path of a PEM file"),
         ):
             expect(option, value, expected, so=isinstance(value, kind))
         for option, chosen, known in (
             ("grant", grant, ("refresh_token", "client_credentials")),
             ("client_auth", client_auth, ("body", "basic", "basic-raw")),
-            ("body", body, ("form", "json")),
         ):
             expect(option, chosen, " or ".join(known), so=chosen in known)
         for url in filter(None, (issuer, revocation_endpoint)):
             parse(url)
         if lifetime is not None:
             expect_seconds("lifetime", lifetime)
-        self._parameters = checks.texts("parameters", given)
-        if taken := sorted(_ASKED & self._parameters.keys()):
-            raise ConfigurationError(f"parameters can't set {taken[0]}: each call has its own")
-        self._headers = checks.headers(given)
-        if "Authorization" in self._headers and client_auth != "body":
-            raise ConfigurationError(
-                f"headers can't set Authorization where client_auth is {client_auth}, which does",
-                hint='Leave one of them out; client_auth = "body" goes with the header',
-            )
+        self._parameters = texts("parameters", given)
+        headers = texts("headers", given)
+        self._headers = Hidden({name.title(): headers[name] for name in headers})
         self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.
@@ -181,15 +156,9 @@ class OAuth2(Provider):
         self._issuer = issuer
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
-        self._body: Literal["form", "json"] = body
         self._lifetime = lifetime
-        table = {str(code).lower(): kind for code, kind in self.errors.items()}
-        own = {code: kind for code, kind in table.items() if OAuth2.errors.get(code) is not kind}
-        self._tables = (own | _meanings(errors or {}), table)
-        if certificate is None and certificate_key is not None:
-            raise ConfigurationError("certificate_key is of no use without certificate")
-        shown = None if certificate is None else Certificate(certificate, certificate_key)
-        self._certificate = shown
+        own = {str(code).lower(): kind for code, kind in self.errors.items()}
+        self._tables = (_meanings(errors or {}), own)
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -226,7 +195,7 @@ class OAuth2(Provider):
         return outcome if isinstance(outcome, Answer) else None
 
     def probe(self, issuer: str) -> Reply:
-        return self._post(issuer, Form(self._headers, self._body))
+        return self._post(issuer, Form(self._headers))
 
     def read_answer(self, reply: Reply) -> Mapping[str, object]:
         """
@@ -325,22 +294,21 @@ class OAuth2(Provider):
         # A public client has no secret and names itself in the body (section 3.2.1).
         if self._client_auth == "body" or not (token.client_id and token.client_secret):
             fields |= {"client_id": token.client_id, "client_secret": token.client_secret}
-            return Form(self._headers, self._body, **fields)
+            return Form(self._headers, **fields)
         pair = [token.client_id, token.client_secret]
         if self._client_auth == "basic":
             # Form-encoded before (section 2.3.1). What is no text is for the provider to
             # refuse: an error here would have it in frames.
             pair = [quote_plus(each, errors="surrogatepass") for each in pair]
         headers = Hidden(self._headers, Authorization=basic(":".join(pair)))
-        return Form(headers, self._body, **fields)
+        return Form(headers, **fields)
 
     def _revocation_form(self, token: Token) -> Form:
         kind = "refresh_token" if token.refresh_token else "access_token"
         return self._form(token, token=getattr(token, kind), token_type_hint=kind)
 
     def _post(self, url: str, form: Form) -> Reply:
-        timeout, clock = self.profile.call_timeout, self._clock
-        return Exchange("POST", url, form, timeout, clock, self._certificate).reply()
+        return send("POST", url, form, self.profile.call_timeout, self._clock)
 
     def _judge(
         self, reply: Reply, *, if_rejected: str, known: float | None = None
@@ -349,11 +317,11 @@ class OAuth2(Provider):
         fields, fault = self._read(reply)
         access_token = answers.token(fields, "access_token")
         # An error beside it wins, but only one by that name: others may say that all is well.
-        if access_token is None or answers.has_error({"error": fields.get("error")}):
+        if access_token is None or answers.is_error(fields.get("error")):
             fault = fault or "answered no usable access_token"
             return self._error(reply, fields, fault, if_rejected)
         refresh_token = answers.token(fields, "refresh_token")
-        is_lost = refresh_token is None and answers.is_said(fields, "refresh_token")
+        is_lost = refresh_token is None and fields.get("refresh_token")
         if is_lost and self.profile.rotates:
             what = f"{self.name} answered no usable refresh_token"
             return ProviderUnavailable(what, hint=_UNREAD, unread=reply)
@@ -418,9 +386,7 @@ class OAuth2(Provider):
         elif answers.has_error(fields):
             # Its text may repeat what was sent.
             fault = f"answered an error{'' if kind else ' that tokenkeep does not know'}"
-        # A status of success says nothing beside the code.
-        status = "" if code and _is_ok(reply.status) else f" (status {reply.status})"
-        what = f"{self.name} {fault}{status}"
+        what = f"{self.name} {fault} (status {reply.status})"
         if kind is not None and issubclass(kind, CoolingDown):
             wait = self.wait(reply)
             # One absurd header must not lock everybody out for years.
@@ -467,14 +433,14 @@ def _meanings(
 ) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
     kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    known = {kind.__name__: kind for kind in kinds}
+    known: dict[str, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
     meanings = {}
     for code, said in errors.items():
-        kind = known.get(said) if isinstance(said, str) else said
-        if kind is None or kind not in known.values() or not isinstance(code, str | int):
+        kind = known.get(str(getattr(said, "__name__", said)))
+        if kind is None:
+            hint = f"Say one of {', '.join(known)}"
             raise ConfigurationError(
-                f"It is not clear what the error code {code} means",
-                hint=f"Say one of {', '.join(known)}",
+                f"It is not clear what the error code {code} means", hint=hint
             )
         meanings[str(code).lower()] = kind
     return meanings

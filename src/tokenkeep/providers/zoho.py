@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tokenkeep.errors import (
     ConfigurationError,
@@ -18,7 +19,7 @@ from tokenkeep.errors import (
 from tokenkeep.providers import answers
 from tokenkeep.providers.base import Place, Profile
 from tokenkeep.providers.checks import expect
-from tokenkeep.providers.http import Exchange, Form
+from tokenkeep.providers.http import Form, send
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS, ENVIRONMENTS, DataCenters
 
@@ -200,11 +201,17 @@ def current_user(token: Token, *, timeout: float = 10.0) -> str:
     form = Form({"Authorization": f"{Zoho.authorization_scheme} {token.access_token}"})
     found = []
     for path, name, key in _WHOSE:
-        reply = Exchange("GET", f"{base}/crm/v8/{path}", form, timeout).reply()
-        value = _first(reply, name, key)
-        # Raised here, where no local variable holds what was answered.
-        if isinstance(value, RenewalError):
-            raise value
+        reply = send("GET", f"{base}/crm/v8/{path}", form, timeout)
+        value, code = _first(reply, name, key)
+        if code:
+            raise ProviderRefused(
+                f'Zoho CRM answered "{code}" when asked for {name} (status {reply.status})',
+                error=code,
+                hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
+            )
+        if not value:
+            what = f"Zoho CRM did not say {key} of {name} (status {reply.status})"
+            raise ProviderUnavailable(what)
         found.append(value)
     return ":".join(found)
 
@@ -213,21 +220,12 @@ _WHOSE = (("users?type=CurrentUser", "users", "email"), ("org", "org", "zgid"))
 """What to ask, and what of the answer names the user."""
 
 
-def _first(reply: Reply, name: str, key: str) -> str | RenewalError:
-    """Return *key* of the first entry of the list *name*, or why there is none."""
-    try:
+def _first(reply: Reply, name: str, key: str) -> tuple[str, str]:
+    """Return *key* of the first entry of the list *name*, and a code of an error that is known."""
+    document: Any = {}
+    with suppress(answers.Unreadable):
         document = answers.fields_of(reply)
-    except answers.Unreadable:
-        document = {}
-    match document.get(name):
-        case [dict(first), *_] if type(value := first.get(key)) in {str, int} and value != "":
-            return str(value)
-    if isinstance(code := document.get("code"), str):
-        code = code if code in _CRM_CODES else ""
-        what = f'"{code}"' if code else "an error that tokenkeep does not know"
-        return ProviderRefused(
-            f"Zoho CRM answered {what} when asked for {name} (status {reply.status})",
-            error=code,
-            hint=f"The access token needs the scopes {' and '.join(USER_SCOPES)}",
-        )
-    return ProviderUnavailable(f"Zoho CRM did not say {key} of {name} (status {reply.status})")
+    with suppress(LookupError, TypeError):
+        return str(document[name][0][key] or ""), ""
+    code = str(document.get("code"))
+    return "", code if code in _CRM_CODES else ""

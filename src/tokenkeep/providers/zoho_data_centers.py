@@ -18,16 +18,16 @@ No single page of Zoho's lists them all, and it opens new ones: `DataCenters.ext
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.providers.address import host_and_port, parse
 from tokenkeep.providers.base import Place
-from tokenkeep.providers.checks import expect
+from tokenkeep.providers.checks import expect, expect_taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _Value = TypeVar("_Value")
 
@@ -49,7 +49,8 @@ class DataCenter:
         aliases: Other hosts of the production API.
 
     Raises:
-        ConfigurationError: One of the URLs is not one tokens can be sent to.
+        ConfigurationError: One of the URLs is not one tokens can be sent to, or *aliases*
+            are no list.
     """
 
     name: str
@@ -57,12 +58,17 @@ class DataCenter:
     production: str
     sandbox: str | None = None
     developer: str | None = None
-    aliases: tuple[str, ...] = ()
+    aliases: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for url in (self.accounts, self.production, self.sandbox, self.developer):
+        for name in ("accounts", *ENVIRONMENTS):
+            url = getattr(self, name)
+            expect(name, url, "a text", so=isinstance(url, str | None))
             if url is not None:
                 parse(url)
+        so = isinstance(self.aliases, list | tuple)
+        so = so and all(isinstance(each, str) for each in self.aliases)
+        expect("aliases", self.aliases, "a list of hosts", so=so)
 
     @property
     def token_endpoint(self) -> str:
@@ -152,31 +158,19 @@ def table_from_mapping(mapping: Mapping[str, Mapping[str, Any]]) -> DataCenters:
     What one leaves out is taken from the known data centre of that name. `ConfigurationError`
     where a key is unknown or missing, or a value is not what belongs there.
     """
-    added = [_center(name.strip().lower(), entry) for name, entry in mapping.items()]
+    added = []
+    for name, entry in mapping.items():
+        where = f"[zoho.data_centers.{name}]"
+        expect(where, entry, "a table", so=isinstance(entry, Mapping))
+        known = DATA_CENTERS.get(name.lower())
+        values = (asdict(known) if known else {"name": name.lower()}) | {**entry}
+        expect_taken(values, DataCenter, where)
+        try:
+            added.append(DataCenter(**values))
+        except ConfigurationError as exc:
+            exc.what = f"{where}: {exc.what}"
+            raise
     return DATA_CENTERS.extend(*added)
-
-
-def _center(name: str, entry: Mapping[str, Any]) -> DataCenter:
-    where = f"[zoho.data_centers.{name}]"
-    expect(where, entry, "a table", so=isinstance(entry, Mapping))
-    allowed = [each.name for each in fields(DataCenter) if each.name != "name"]
-    for key, value in entry.items():
-        if key not in allowed:
-            raise ConfigurationError(
-                f"{where} has an unknown key {key!r}", hint=f"Known are {', '.join(allowed)}"
-            )
-        kind, expected = (list, "a list of hosts") if key == "aliases" else (str, "a text")
-        so = isinstance(value, kind) and all(isinstance(each, str) for each in value)
-        expect(f"{where} {key}", value, expected, so=so)
-    values = dict(entry)
-    if "aliases" in values:
-        values["aliases"] = tuple(values["aliases"])
-    known = DATA_CENTERS.get(name)
-    if known is not None:
-        return replace(known, **values)
-    if missing := [key for key in ("accounts", "production") if key not in values]:
-        raise ConfigurationError(f"{where} lacks {' and '.join(missing)}")
-    return DataCenter(name, **values)
 
 
 def _once(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:

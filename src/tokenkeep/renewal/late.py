@@ -178,8 +178,7 @@ class Late:
         Raises:
             StoreConflict: Somebody wrote the row meanwhile.
         """
-        habits = saving.Habits(revokes_grant=provider.profile.revokes_grant)
-        seen_to = _with_late(row, entry, habits)
+        seen_to = _with_late(row, entry, revokes_grant=provider.profile.revokes_grant)
         if seen_to is not row:
             self._store.swap(seen_to)
 
@@ -205,7 +204,7 @@ class Late:
         return True
 
 
-def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
+def _with_late(row: Token, entry: Entry, *, revokes_grant: bool) -> Token:
     """Return a row that sees to the refresh token of an answer that came too late for it."""
     fresh = entry.refresh_token
     if fresh is None or fresh == entry.base[1] or fresh in row.pair:
@@ -213,7 +212,7 @@ def _with_late(row: Token, entry: Entry, habits: saving.Habits) -> Token:
     if saving.is_older(row, fresh):
         return row  # it went on from there
     spent = ("refresh_token", entry.base[1])
-    seen_to = saving.superseded(row, [("refresh_token", fresh)], habits=habits)
+    seen_to = saving.superseded(row, [("refresh_token", fresh)], revokes_grant=revokes_grant)
     renewal = seen_to.renewal
     return seen_to.with_renewal(
         to_revoke=tuple(each for each in renewal.to_revoke if each != spent),

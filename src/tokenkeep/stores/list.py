@@ -1,5 +1,5 @@
 """
-ListStore: the six methods over a list of lists, as an example to start from.
+ListStore: the six methods over a list of rows, as an example to start from.
 
 To keep tokens somewhere of your own, copy this class and replace what touches
 ``self._rows``: append, assign and remove become INSERT, UPDATE and DELETE, and
@@ -17,19 +17,19 @@ from threading import RLock
 
 from tokenkeep import lookup, saving
 from tokenkeep.store import TokenStore
-from tokenkeep.token import Status, Token, new_id
+from tokenkeep.token import Token, new_id
 
-COLUMNS = (
-    "id", "version", "user", "client_id", "client_secret", "access_token", "refresh_token",
-    "grant_token", "redirect_uri", "expires_at", "scope", "provider", "issuer", "api_domain",
-    "data_center", "environment", "status", "created_at", "updated_at",
+KEPT = (
+    "id", "user", "client_id", "client_secret", "access_token", "refresh_token", "grant_token",
+    "redirect_uri", "expires_at", "scope", "provider", "issuer", "api_domain", "data_center",
+    "environment", "status", "created_at", "updated_at",
 )  # fmt: skip
-"""What a row holds, in this order: text, but for the three times in epoch seconds."""
+"""What is kept of a token, and its version: text, but for the three times in epoch seconds."""
 
 
 class ListStore(TokenStore):
     """
-    Keep tokens in a list of lists, unsealed, until the process ends.
+    Keep tokens in a list, unsealed, until the process ends.
 
     It can't compare and write, so a token is renewed once in each process
     that has a store of this kind, not once among all of them. Open it after
@@ -37,14 +37,14 @@ class ListStore(TokenStore):
     """
 
     def __init__(self) -> None:
-        self._rows: list[list[object]] = []
+        self._rows: list[Token] = []
         self._writing = RLock()
 
     def find_token(self, token: Token) -> Token | None:
         return lookup.find(token, self.get_tokens())
 
     def find_token_by_id(self, token_id: str) -> Token | None:
-        return next((t for t in self.get_tokens() if t.id == token_id), None)
+        return next((row for row in self._rows if row.id == token_id), None)
 
     def save_token(self, token: Token) -> Token:
         token = saving.cleaned(token)
@@ -52,42 +52,27 @@ class ListStore(TokenStore):
         with self._writing:
             by_id = self.find_token_by_id(token.id) if token.id else None
             login, now = secrets.token_hex(16), time.time()
-            plan = saving.plan(token, self.get_tokens(), by_id=by_id, login=login, now=now)
+            plan = saving.plan(token, self._rows, by_id=by_id, login=login, now=now)
             if plan.source is not None:
                 # Saved before its user was known: its login is in the user's row now.
                 self.delete_token(str(plan.source.id))
+            saved = plan.row if plan.stored else plan.row.but(id=token.id or new_id())
+            kept = {name: getattr(saved, name) for name in KEPT}
+            # A version is another one after each write.
+            row = Token().but(**kept, version=secrets.token_hex(16))
             if plan.stored is None:
-                return self._append(plan.row.but(id=token.id or new_id()))
-            return self._replace(plan.row)
+                self._rows.append(row)
+            else:
+                self._rows = [row if old.id == row.id else old for old in self._rows]
+            return row
 
     def delete_token(self, token_id: str) -> None:
         with self._writing:
-            self._rows = [row for row in self._rows if row[0] != token_id]
+            self._rows = [row for row in self._rows if row.id != token_id]
 
     def get_tokens(self) -> list[Token]:
-        return [_to_token(row) for row in self._rows]
+        return list(self._rows)
 
     def delete_tokens(self) -> None:
         with self._writing:
             self._rows = []
-
-    def _append(self, token: Token) -> Token:
-        self._rows.append(_to_row(token))
-        return _to_token(self._rows[-1])
-
-    def _replace(self, token: Token) -> Token:
-        row = _to_row(token)
-        self._rows = [row if old[0] == token.id else old for old in self._rows]
-        return _to_token(row)
-
-
-def _to_row(token: Token) -> list[object]:
-    """Return a token as a row, with another version than any before."""
-    written = token.but(version=secrets.token_hex(16), status=token.status.value)
-    return [getattr(written, name) for name in COLUMNS]
-
-
-def _to_token(row: list[object]) -> Token:
-    found = dict(zip(COLUMNS, row, strict=True))
-    found["status"] = Status(str(found["status"]))
-    return Token().but(**found)

@@ -48,8 +48,8 @@ def asked(talk, url, said="has not proven who it is"):
     ("how", "tls"),
     [
         *((how, "") for how in MYSQL),
-        # Within TLS sha2 goes as with MySQL's own programs: test_told_all_the_same.
-        *((how, "&ssl_mode=required") for how in MYSQL if not how.startswith("sha2")),
+        # Within TLS these go as with MySQL's own programs: test_told_all_the_same.
+        *((how, "TLS") for how in MYSQL if "sha2, " not in how and "start" not in how),
     ],
 )
 def test_mysql(certificate, how, tls, monkeypatch):
@@ -57,12 +57,12 @@ def test_mysql(certificate, how, tls, monkeypatch):
     monkeypatch.setitem(sys.modules, "nacl", None)  # installed or not
     greets = MYSQL[how][0] if "start" in how else "mysql_native_password"
     talk = mysql(*MYSQL[how], greets=greets, certificate=certificate if tls else None)
-    url = f"mysql://app:hunter2@127.0.0.1:{{}}/app?timeout=5{tls}"
+    url = "mysql://app:hunter2@127.0.0.1:{}/app?timeout=5"
 
     told = asked(talk, url, *([how] if how in list(MYSQL)[-2:] else []))
 
     assert b"hunter2" not in told.heard
-    assert told.asked.is_set() or how == "sha256 from the start"
+    assert told.asked.is_set()
 
 
 @pytest.mark.parametrize("tls", ["", "&sslmode=require", "&sslmode=prefer", "&sslmode=disable"])
@@ -77,11 +77,11 @@ def test_postgresql(certificate, tls, kept):
     assert b"hunter2" not in told.heard
 
 
-def test_told_all_the_same(authority, certificate, monkeypatch):
+def test_told_all_the_same(authority, certificate):
     """
     A server that TLS has verified may ask; one on this machine may be allowed to.
 
-    MySQL's own way works within TLS, verified or not, as with its own programs.
+    MySQL's own ways work within TLS, verified or not, as with its own programs.
     """
     ours = f"ssl_ca={authority.pem}&ssl_verify_identity=true"
     verified = f"sslmode=verify-full&sslrootcert={authority.pem}"
@@ -95,20 +95,21 @@ def test_told_all_the_same(authority, certificate, monkeypatch):
         (sha256, f"{mysqls}:{{}}/app?{ours}"),
         (sha2, f"{mysqls}:{{}}/app"),
         (
+            mysql("sha256_password", greets="sha256_password", certificate=certificate),
+            f"{mysqls}:{{}}/app",
+        ),
+        (
             postgresql(certificate=certificate),
             f"postgresql://app:hunter2@127.0.0.1:{{}}/app?{verified}",
         ),
         (postgresql(), f"{postgresqls}:{{}}/app?require_auth=password"),
     ):
         assert b"hunter2" in asked(talk, url, "").heard
-    monkeypatch.setenv("PGREQUIREAUTH", "password,scram-sha-256")
-    assert b"hunter2" in asked(postgresql(), f"{postgresqls}:{{}}/app", "").heard
 
 
 def test_a_key_known_beforehand():
     """Without TLS, MySQL is told the password under a key that was given, none that it sends."""
     with listening(mysql("caching_sha2_password", b"\x01\x04")) as (port, told):
-        place = {"password": "hunter2", "port": port, "host": "127.0.0.1"}
-        key = public_key()
-        refused(lambda: SQLBackend("mysql://app@/app", **place, server_public_key=key))
+        given = {"password": "hunter2", "server_public_key": public_key()}
+        refused(lambda: SQLBackend(f"mysql://app@127.0.0.1:{port}/app", **given))
     assert b"hunter2" in told.heard

@@ -1,4 +1,4 @@
-"""Where the programs are that the tests start, and how to get those that are missing."""
+"""Where the programs are that the tests start."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bi
 
 
 class ProgramMissing(Exception):
-    """A program is not installed; its *name* as people call it, and *how* to get it, in a line."""
-
-    def __init__(self, program):
-        super().__init__(f"{program.name} is not installed: no {program.binary} found")
-        self.name = program.name
-        self.how = program.how
+    """A program is not installed; the text says how to get it."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +24,13 @@ class Program:
         name: As people call it.
         binary: What has to be there.
         package: Its name for apt-get.
-        elsewhere: The package's name for brew.
-        service: The system's service the package comes with. None: it comes with none.
         instead: Other programs that do as well.
     """
 
     name: str
     binary: str
     package: str
-    elsewhere: str
-    service: str | None = None
     instead: tuple[str, ...] = ()
-
-    @property
-    def how(self):
-        return (
-            f"To get it: make test as root on Debian or Ubuntu, apt-get install {self.package}, "
-            f"brew install {self.elsewhere}, or see compose.yaml"
-        )
 
     def find(self):
         """Return the path of the program, None if it is not installed."""
@@ -60,7 +44,10 @@ class Program:
         """Return the path of the program, or raise ProgramMissing."""
         if found := self.find():
             return found
-        raise ProgramMissing(self)
+        raise ProgramMissing(
+            f"{self.name} is not installed: no {self.binary} found. To get it: make test as root "
+            f"on Debian or Ubuntu, the package {self.package} elsewhere, or see compose.yaml"
+        )
 
 
 class PostgresProgram(Program):
@@ -85,13 +72,10 @@ def _version(name):
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
-MARIADB = Program("MariaDB", "mariadbd", "mariadb-server", "mariadb", "mariadb")
-POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql", "postgresql", "postgresql")
-REDIS = Program(
-    "Redis", "redis-server", "redis-server", "redis", "redis-server", instead=("valkey-server",)
-)
+MARIADB = Program("MariaDB", "mariadbd", "mariadb-server")
+POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql")
+REDIS = Program("Redis", "redis-server", "redis-server", instead=("valkey-server",))
 CHROMIUM = Program(
-    "Chromium", "chromium", "chromium", "--cask chromium",
+    "Chromium", "chromium", "chromium",
     instead=("chromium-browser", "google-chrome-stable", "google-chrome"),
 )  # fmt: skip
-PROGRAMS = (MARIADB, POSTGRES, REDIS, CHROMIUM)

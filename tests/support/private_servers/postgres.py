@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import sys
-from contextlib import suppress
 
 from .binaries import POSTGRES
 from .server import ANSWER, NotReady, SQLServer
-
-IPC_RMID = 0
 
 
 class Postgres(SQLServer):
@@ -71,20 +67,6 @@ class Postgres(SQLServer):
     def make_database(self, name):
         self.ask(f"CREATE DATABASE {name} OWNER app")
 
-    def kill(self):
-        super().kill()
-        remove_shared_memory(self.folder)
-
-
-def shared_memory(folder):
-    """Return the id of the System V shared memory that marks a folder as in use, None without."""
-    with suppress(OSError, IndexError, ValueError):
-        key_and_id = (folder / "data/postmaster.pid").read_text().splitlines()[6]
-        return int(key_and_id.split()[1])
-    return None
-
-
-def remove_shared_memory(folder):
-    """Remove the 56 bytes that outlive a server that was killed."""
-    if (memory := shared_memory(folder)) is not None:
-        ctypes.CDLL(None).shmctl(memory, IPC_RMID, None)
+    def close(self):
+        self.stop()  # killed, it would leave some shared memory to the system
+        super().close()

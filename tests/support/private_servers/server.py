@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import subprocess
-import sys
-import threading
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -17,11 +16,13 @@ from pathlib import Path
 
 from .ports import free_port
 
-GUARD = Path(__file__).with_name("guard.py")
 READY = 60  # seconds a server gets until it answers
 ANSWER = 2  # seconds for one answer: it may be a mute stranger who has the port
 STOP = 30  # seconds it gets to end in order
-PORTS = 10  # ports to try before giving up
+TRIES = 10  # starts, where somebody takes the port in between or a killed one is not quite gone
+
+# Where there is such a program, the kernel ends a server with the thread that started it.
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 
 class ServerFailed(Exception):
@@ -47,7 +48,6 @@ class PrivateServer(ABC):
         password: What clients need, different for each server.
         folder: Where its data and its log are, removed at the end; None before the first start.
         options: As given; read at each start, so they may be changed between two.
-        pid: Its process, the last one if it isn't running; None before the first start.
     """
 
     name = ""
@@ -60,12 +60,8 @@ class PrivateServer(ABC):
         self.durable = durable
         self.options = list(options)
         self.port = None
-        self.pid = None
         self.password = secrets.token_hex(16)
-        self._guard = None  # the process that holds the server; one of this process, not of forks
-        self._owner = os.getpid()
-        self._asking = threading.Lock()
-        self._log_read = 0  # where the log of the last start begins
+        self._process = None
 
     # What differs between servers.
 
@@ -99,28 +95,29 @@ class PrivateServer(ABC):
             ProgramMissing: Its program is not installed.
             ServerFailed: It ended, or does not answer within 60 seconds.
         """
-        if self._guard is None:
-            self._owner = os.getpid()
-            self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), str(self._owner)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C in the terminal is for the owner, not for it
-            )  # fmt: skip
-            self.folder = Path(self._ask("make_folder"))
-            self._give(self.folder)
-            self.write("server.log", "")
-            self.prepare()
         if self.running:
             return
-        if self.port:
-            if not self._starts(self.port):
-                raise ServerFailed(f"{self.name}: somebody took port {self.port}{self._tail()}")
-            return
-        # A port is only free until somebody takes it.
-        for _ in range(PORTS):
-            if self._starts(free_port()):
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="private-server-"))
+            self._give(self.folder)
+            self.prepare()
+        before = self.port
+        # Of a killed PostgreSQL the memory is still in use for a moment.
+        passing = "still in use" if before else "in use"
+        for attempt in range(1, TRIES + 1):
+            # A port is only free until somebody takes it.
+            self.port = before or free_port()
+            with self.log.open("wb") as log:
+                given = self._as_its_user()
+                command = [*DIES_WITH_US, *map(str, (*self.command(), *self.options))]
+                self._process = subprocess.Popen(command, stdout=log, stderr=log, **given)
+            if self._answers():
                 return
-        raise ServerFailed(f"{self.name}: {PORTS} free ports were taken{self._tail()}")
+            why = self._process.poll()
+            self.kill()
+            if attempt == TRIES or passing not in self.said().lower():
+                raise ServerFailed(f"{self.name} did not start ({why}){self._tail()}")
+            time.sleep(0.1)
 
     def stop(self):
         """
@@ -129,47 +126,52 @@ class PrivateServer(ABC):
         Raises:
             ServerFailed: It had not ended after 30 seconds and was killed.
         """
-        if self._guard and not self._ask("stop", seconds=STOP):
-            self.kill()
-            raise ServerFailed(f"{self.name} did not end within {STOP} s{self._tail()}")
+        if self.running:
+            self.resume()
+            self._process.send_signal(self.stop_signal)
+            try:
+                self._process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                message = f"{self.name} did not end within {STOP} s{self._tail()}"
+                raise ServerFailed(message) from None
 
     def kill(self):
-        """Send SIGKILL to it and all its processes; return when they are dead."""
-        if self._guard and not self._ask("kill"):
-            raise ServerFailed(f"{self.name} can't be killed")
+        """Send SIGKILL to it and its processes; return when they are dead."""
+        if self.running:
+            its = _children(self._process.pid)
+            self._process.kill()
+            for pid in its:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+            while any(map(_lives, its)):
+                time.sleep(0.005)
 
     def pause(self):
-        """Send SIGSTOP to it and all its processes; return when they stand still."""
-        if not self._ask("pause"):
-            raise ServerFailed(f"{self.name} does not stand still")
+        """Let it stand still, but not those it has started."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def resume(self):
         """Let it go on after `pause`."""
-        self._ask("resume")
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def running(self):
         """Whether its process is there, paused or not."""
-        return bool(self._guard and self._ask("running"))
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log(self):
-        """The file with all it said."""
+        """The file with what it has said since its last start."""
         return self.folder / "server.log"
 
     def close(self):
         """End it for good, and remove its folder."""
-        if not self._guard or os.getpid() != self._owner:
-            return
-        try:
-            self.kill()
-        finally:
-            # It removes the folder, and outlives us if that takes long.
-            self._guard.stdin.close()
-            self._guard.stdout.read()
-            self._guard.stdout.close()
-            self._guard.returncode = 0  # nobody waits for it
-            self._guard = self.folder = None
+        self.kill()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
 
     def __enter__(self):
         try:
@@ -186,13 +188,13 @@ class PrivateServer(ABC):
 
     def run(self, argv):
         """Run a command as the server's user until it ends well."""
-        self._spawn(argv)
-        end = time.monotonic() + READY
-        while self._ask("running") and time.monotonic() < end:
-            time.sleep(0.005)
-        self.kill()  # what it left running, or itself
-        if code := self._ask("ended"):
-            raise ServerFailed(f"{self.name}: {argv[0]} ended with {code}{self._tail()}")
+        with self.log.open("wb") as log:
+            given = self._as_its_user()
+            done = subprocess.run(argv, stdout=log, stderr=log, check=False, **given)
+        if done.returncode:
+            raise ServerFailed(
+                f"{self.name}: {argv[0]} ended with {done.returncode}{self._tail()}"
+            )
 
     def write(self, name, text):
         """Write a file only the server's user can read; return its path."""
@@ -211,24 +213,9 @@ class PrivateServer(ABC):
 
     def said(self):
         """Return what it has written to its log since its last start."""
-        with self.log.open("rb") as log:
-            log.seek(self._log_read)
-            return log.read().decode(errors="replace")
+        return self.log.read_text(errors="replace")
 
     # How it is done.
-
-    def _ask(self, do, **wanted):
-        """Return the guard's answer; OSError says what it could not do."""
-        with self._asking:
-            self._guard.stdin.write(json.dumps({"do": do, **wanted}).encode() + b"\n")
-            self._guard.stdin.flush()
-            line = self._guard.stdout.readline()
-        if not line:
-            raise OSError(f"the guard of a private server is gone (process {self._guard.pid})")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise OSError(answer["error"])
-        return answer["answer"]
 
     def _user(self):
         """Return the (user, group) to run it as; None is ourselves."""
@@ -241,43 +228,41 @@ class PrivateServer(ABC):
         if user := self._user():
             os.chown(path, *user)
 
-    def _spawn(self, argv):
-        self._log_read = self.log.stat().st_size
+    def _as_its_user(self):
+        """Return how a command of its is run."""
         path = os.environ.get("PATH", os.defpath)
         usual = {"HOME": str(self.folder), "LC_ALL": "C", "PATH": path}
-        self.pid = self._ask(
-            "start",
-            argv=[str(each) for each in argv],
-            env={**usual, **self.environment()},
-            cwd=str(self.folder),
-            log=str(self.log),
-            user=self._user(),
-            stop=self.stop_signal,
-        )
+        user = self._user()
+        given = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+        # A group of its own: a Ctrl-C in the terminal is for us, not for it.
+        given |= {"stdin": subprocess.DEVNULL, "process_group": 0, "umask": 0o077}
+        return given | {"env": {**usual, **self.environment()}, "cwd": self.folder}
 
-    def _starts(self, port):
-        """Start it; return False, with `self.port` as before, if somebody else has the port."""
-        before, self.port = self.port, port
-        self._spawn([*self.command(), *self.options])
+    def _answers(self):
         end = time.monotonic() + READY
-        while self._ask("running") and time.monotonic() < end:
+        while self.running and time.monotonic() < end:
             with suppress(NotReady):
                 self.check()
                 return True
             time.sleep(0.02)
-        code = self._ask("ended")
-        self.kill()
-        self.port = before
-        if "already in use" in self.said().lower():
-            return False
-        why = f"does not answer after {READY} s" if code is None else f"ended with {code}"
-        raise ServerFailed(f"{self.name} {why}{self._tail()}")
+        return False
 
     def _tail(self):
-        with suppress(OSError):
-            lines = self.log.read_text(errors="replace").splitlines()[-20:]
-            return "".join(f"\n  {line}" for line in lines)
-        return ""
+        lines = self.said().splitlines()[-20:]
+        return "".join(f"\n  {line}" for line in lines)
+
+
+def _children(pid):
+    """Return the processes that one has started; none where there is no /proc."""
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _lives(pid):
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 class SQLServer(PrivateServer):

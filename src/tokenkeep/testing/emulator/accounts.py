@@ -1,24 +1,32 @@
-"""What all accounts servers know: places, users, clients, who holds which token, what ends one."""
+"""The accounts servers: users, clients, who holds which token; how those are made and end."""
 
 from __future__ import annotations
 
-import itertools
+import base64
+import hashlib
+import math
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from .calls import Counters
+from .options import EmulatorClock, Options
+from .server import Answer, as_json
 
 if TYPE_CHECKING:
-    from .calls import Counters
-    from .options import EmulatorClock, Options
+    from collections.abc import Callable, Mapping
+
+    from .server import Request
 
 ENVIRONMENTS = ("production", "sandbox", "developer")
-DEFAULT_SCOPE = (
-    "ZohoCRM.modules.ALL,ZohoCRM.settings.ALL,ZohoCRM.users.ALL,ZohoCRM.org.ALL,"
-    "AaaServer.profile.READ"
-)
+SCOPE = "ZohoCRM.modules.ALL,ZohoCRM.settings.ALL,ZohoCRM.users.ALL,ZohoCRM.org.ALL"
 CODE_LIFE = 60
 """Seconds a grant code is good for, unless its maker said otherwise."""
+
+_TOO_MANY = "You have made too many requests continuously. Please try again after some time."
+_NO_STORE = {"Cache-Control": "no-store"}
+_LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?=/)")
 
 
 @dataclass(frozen=True)
@@ -27,58 +35,33 @@ class DataCenterEmulator:
     The addresses of one data centre.
 
     Attributes:
-        name: Such as ``"us"``.
-        accounts_url: The accounts server, without a path.
-        api_url: The production API server.
-        sandbox_url: The sandbox API server.
-        developer_url: The developer API server.
+        accounts_url: The accounts server, without a path; its endpoints follow.
+        revoke_url: The revocation endpoint that the official SDK uses.
+        api_url: The API server of production, without a path.
     """
 
     name: str
     accounts_url: str
+    auth_url: str
+    token_url: str
+    revoke_url: str
     api_url: str
     sandbox_url: str
     developer_url: str
 
-    @property
-    def auth_url(self) -> str:
-        """The authorization endpoint."""
-        return f"{self.accounts_url}/oauth/v2/auth"
-
-    @property
-    def token_url(self) -> str:
-        """The token endpoint."""
-        return f"{self.accounts_url}/oauth/v2/token"
-
-    @property
-    def revoke_url(self) -> str:
-        """The revocation endpoint that the official SDK uses."""
-        return f"{self.token_url}/revoke"
-
     def environment_url(self, environment: str) -> str:
         """The API server of ``"production"``, ``"sandbox"`` or ``"developer"``."""
-        return (self.api_url, self.sandbox_url, self.developer_url)[
-            ENVIRONMENTS.index(environment)
-        ]
+        places = (self.api_url, self.sandbox_url, self.developer_url)
+        return places[ENVIRONMENTS.index(environment)]
 
 
 @dataclass(frozen=True)
 class User:
-    """
-    A person in one organisation.
-
-    Attributes:
-        zgid: The organisation.
-        data_center: Where that organisation lives.
-        zuid: The person's number.
-    """
+    """A person in one organisation, *zgid*, which lives in a data centre."""
 
     email: str
     zgid: str
     data_center: str
-    zuid: str
-    first_name: str = "Ana"
-    last_name: str = "Example"
 
     @property
     def name(self) -> str:
@@ -87,24 +70,23 @@ class User:
 
     @property
     def full_name(self) -> str:
-        """Both names."""
-        return f"{self.first_name} {self.last_name}"
+        """As the CRM tells it: what stands before the ``@``."""
+        return self.email.partition("@")[0]
 
 
 @dataclass(frozen=True)
 class Client:
-    """
-    A registered application.
-
-    Attributes:
-        public: Whether it has no secret and must use PKCE.
-    """
+    """A registered application."""
 
     client_id: str
     client_secret: str = field(repr=False)
     name: str
     redirect_uris: tuple[str, ...]
-    public: bool
+
+    def accepts(self, redirect_uri: str) -> bool:
+        """Tell whether it is one of its own, on any loopback port (RFC 8252, 7.3)."""
+        known = [_LOOPBACK_PORT.sub(r"\1", each) for each in self.redirect_uris]
+        return _LOOPBACK_PORT.sub(r"\1", redirect_uri) in known
 
 
 @dataclass(frozen=True)
@@ -113,89 +95,97 @@ class Access:
 
     user: User
     client: Client
-    scope: str
     environment: str
+    scope: str = SCOPE
+
+    def __post_init__(self) -> None:
+        """Refuse a place that is not there."""
+        if self.environment not in ENVIRONMENTS:
+            known = ", ".join(ENVIRONMENTS)
+            raise ValueError(f"environment is one of {known}, not {self.environment!r}")
+
+    @property
+    def parties(self) -> tuple[User, Client]:
+        """Who granted, and to whom."""
+        return self.user, self.client
 
 
 @dataclass(eq=False)
 class Grant:
     """
-    A grant code; times are epoch seconds.
+    A grant code, good until *expires_at* in epoch seconds, and once.
 
     Attributes:
         redirect_uri: What the exchange has to name. None means nothing.
         offline: Whether it gives a refresh token.
         challenge: Of PKCE, as S256 makes it. None means that there is none.
-        exchanged_at: None as long as it was not used.
     """
 
-    code: str = field(repr=False)
     access: Access
     expires_at: float
     redirect_uri: str | None = None
     offline: bool = True
     challenge: str | None = None
-    exchanged_at: float | None = None
+    used: bool = False
 
 
 @dataclass(eq=False)
-class RefreshToken:
+class AccessToken:
+    """An access token, good until *expires_at* in epoch seconds."""
+
+    value: str
+    access: Access
+    expires_at: float = math.inf
+
+
+@dataclass(eq=False, kw_only=True)
+class RefreshToken(AccessToken):
     """
     A login: one refresh token, whose value changes if the provider rotates.
 
     Attributes:
         id: Name in counters and listings; no secret.
-        previous: Earlier values, oldest first.
-        status: ``"active"``, ``"revoked"`` or ``"evicted"``, by a newer one.
-        mints: When its access tokens were made, epoch seconds, oldest first.
-        blocked_until: End of the block it is under, epoch seconds.
+        previous: The value before. None until the first rotation.
+        mints: When the access tokens of this window were made, epoch seconds.
+        access_tokens: Those made of it.
     """
 
     id: str
-    value: str = field(repr=False)
-    access: Access
-    previous: list[str] = field(default_factory=list, repr=False)
-    status: str = "active"
+    previous: str | None = None
     mints: list[float] = field(default_factory=list)
-    blocked_until: float = 0.0
-    access_tokens: list[AccessToken] = field(default_factory=list, repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The login without its secrets, ready for JSON."""
-        return {
-            "id": self.id,
-            "user": self.access.user.name,
-            "client_id": self.access.client.client_id,
-            "scope": self.access.scope,
-            "environment": self.access.environment,
-            "status": self.status,
-        }
+    access_tokens: list[AccessToken] = field(default_factory=list)
 
 
-@dataclass(eq=False)
-class AccessToken:
-    """An access token, until *expires_at* in epoch seconds; not *active* once it was ended."""
+class OAuthError(Exception):
+    """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
 
-    value: str = field(repr=False)
-    access: Access
-    expires_at: float
-    active: bool = True
+    def __init__(self, error: str, http_status: int = 200, **more: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.answer = as_json({"error": error, **more}, http_status, _NO_STORE)
 
 
 class Accounts:
-    """All that the accounts servers know. Whoever calls it holds the emulator's lock."""
+    """
+    What all accounts servers know, and their answers; other providers' if the options say so.
 
-    def __init__(self, clock: EmulatorClock, options: Options, counters: Counters) -> None:
-        self.clock = clock
-        self.options = options
-        self.counters = counters
+    Whoever calls it holds the emulator's lock.
+
+    Args:
+        url: Tells the address of a data centre's environment.
+    """
+
+    def __init__(self, url: Callable[[str, str], str]) -> None:
+        self._url = url
+        self.clock = EmulatorClock()
+        self.options = Options()
+        self.counters = Counters()
         self.users: dict[str, User] = {}
         self.clients: dict[str, Client] = {}
         self.grants: dict[str, Grant] = {}
         self.logins: list[RefreshToken] = []
-        self.refresh_tokens: dict[str, RefreshToken] = {}
-        self.access_tokens: dict[str, AccessToken] = {}
-        self.numbers: itertools.count[int] = itertools.count(1)
+        self.tokens: dict[str, AccessToken] = {}
+        """Access and refresh tokens, dead ones among them, by all values they ever had."""
 
     # Users and clients
 
@@ -209,130 +199,148 @@ class Accounts:
             raise LookupError(f"{len(found)} users are called {name!r}; say email:zgid")
         return found[0]
 
-    def client(self, client: Client | str | None) -> Client:
-        """A registered client, by itself or its id; None means the first."""
-        if client is None:
-            return next(iter(self.clients.values()))
-        client_id = client.client_id if isinstance(client, Client) else client
-        if client_id not in self.clients:
-            raise LookupError(f"no client {client_id!r} is registered")
-        return self.clients[client_id]
+    # Making tokens, and ending them
 
-    def accepts_redirect(self, client: Client, uri: str) -> bool:
-        """Tell whether *uri* is one of the client's, on any loopback port (RFC 8252, 7.3)."""
-        if uri in client.redirect_uris:
-            return True
-        asked = urlsplit(uri)
-        return (
-            asked.scheme == "http"
-            and asked.hostname in ("127.0.0.1", "localhost", "::1")
-            and any(
-                (asked.hostname, asked.path, asked.query) == (own.hostname, own.path, own.query)
-                for own in map(urlsplit, client.redirect_uris)
-            )
-        )
-
-    def access(
-        self, user: User | str | None, client: Client | str | None, scope: str, environment: str
-    ) -> Access:
-        """What a user grants to a client, each of them checked."""
-        if environment not in ENVIRONMENTS:
-            raise ValueError(
-                f"environment is one of {', '.join(ENVIRONMENTS)}, not {environment!r}"
-            )
-        return Access(self.user(user), self.client(client), scope, environment)
-
-    # Making tokens
-
-    def make_grant(self, access: Access, life: float = CODE_LIFE, **asked: object) -> Grant:
+    def make_grant(self, access: Access, life: float = CODE_LIFE, **asked: Any) -> str:
         """Make a grant code, good for *life* seconds; *asked* is what else it stands for."""
-        grant = Grant(_new_secret(), access, self.clock.now() + life, **asked)  # type: ignore[arg-type]
-        self.grants[grant.code] = grant
-        return grant
+        code = _new_secret()
+        self.grants[code] = Grant(access, self.clock.now() + life, **asked)
+        return code
 
     def make_refresh_token(self, access: Access) -> RefreshToken:
         """Make a login; the oldest one too many goes, with its access tokens."""
         limit = self.options.refresh_tokens
-        mine = [
-            each
-            for each in self.logins
-            if each.status == "active" and _parties(each.access) == _parties(access)
-        ]
-        surplus = 0 if limit is None else max(0, len(mine) + 1 - int(limit))
-        for oldest in mine[:surplus]:
-            self.end(oldest, "evicted")
-        login = RefreshToken(f"rt-{next(self.numbers)}", _new_secret(), access)
+        its = [each for each in self.logins if each.access.parties == access.parties]
+        live = [each for each in its if self.is_live(each)]
+        for oldest in () if limit is None else live[: max(0, len(live) + 1 - limit)]:
+            self.end(oldest)
+        login = RefreshToken(_new_secret(), access, id=f"rt-{len(self.logins) + 1}")
+        self.tokens[login.value] = login
         self.logins.append(login)
-        self.refresh_tokens[login.value] = login
         return login
 
     def make_access_token(self, access: Access, login: RefreshToken | None = None) -> AccessToken:
-        """Make an access token; of *login*'s live ones the oldest one too many goes."""
-        token = AccessToken(
-            _new_secret(), access, self.clock.now() + self.options.access_token_life
-        )
-        self.access_tokens[token.value] = token
+        """Make an access token, which ends with *login*."""
+        life = self.options.access_token_life
+        token = AccessToken(_new_secret(), access, self.clock.now() + life)
+        self.tokens[token.value] = token
         if login is not None:
-            live = [each for each in login.access_tokens if self.is_live(each)]
-            live.append(token)
-            limit = self.options.active_access_tokens
-            surplus = 0 if limit is None else max(0, len(live) - int(limit))
-            for oldest in live[:surplus]:
-                oldest.active = False
-            login.access_tokens = live[surplus:]
+            login.access_tokens.append(token)
         return token
-
-    def rotate(self, login: RefreshToken) -> None:
-        """Give *login* a new refresh token, keeping the old value for recognition."""
-        login.previous.append(login.value)
-        login.value = _new_secret()
-        self.refresh_tokens[login.value] = login
-
-    def has_consent(self, access: Access) -> bool:
-        """Tell whether this user gave this client a refresh token for this environment before."""
-        return any(
-            _parties(each.access) == _parties(access)
-            and each.access.environment == access.environment
-            for each in self.logins
-        )
-
-    def logins_since(self, moment: float, access: Access) -> int:
-        """Count the codes of this user and client that were exchanged since *moment*."""
-        return sum(
-            each.exchanged_at is not None
-            and each.exchanged_at > moment
-            and each.offline
-            and _parties(each.access) == _parties(access)
-            for each in self.grants.values()
-        )
-
-    # Ending them
 
     def is_live(self, token: AccessToken) -> bool:
         """Tell whether *token* works now."""
-        return token.active and self.clock.now() < token.expires_at
+        return self.clock.now() < token.expires_at
 
-    def end(self, login: RefreshToken, status: str = "revoked") -> None:
-        """End a login and its access tokens."""
-        login.status = status
-        for token in login.access_tokens:
-            token.active = False
+    def end(self, token: AccessToken) -> None:
+        """End a token; a refresh token with its access tokens."""
+        for each in (token, *(token.access_tokens if isinstance(token, RefreshToken) else ())):
+            each.expires_at = -math.inf
 
-    def revoke_value(self, value: str, data_center: str) -> bool:
-        """Revoke a token of this data centre, access or refresh; tell whether one lived."""
-        login, token = self.refresh_tokens.get(value), self.access_tokens.get(value)
-        alive = False
-        if login is not None and login.access.user.data_center == data_center:
-            alive = login.status == "active"
-            self.end(login)
-        if token is not None and token.access.user.data_center == data_center:
-            alive = self.is_live(token)
-            token.active = False
-        return alive
+    # What the endpoints answer
 
+    def token(self, request: Request) -> Answer:
+        """Answer one request for a token."""
+        try:
+            return as_json(self._tokens(request), headers=_NO_STORE)
+        except OAuthError as error:
+            self.counters.errors[error.error] += 1
+            return error.answer
 
-def _parties(access: Access) -> tuple[User, str]:
-    return access.user, access.client.client_id
+    def revoke(self, request: Request) -> Answer:
+        """Answer one request to revoke a token."""
+        token = self.tokens.get(request.form.get("token", ""))
+        home = request.site.data_center
+        if token and token.access.user.data_center == home and self.is_live(token):
+            self.end(token)
+            return as_json({"status": "success"})
+        # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
+        self.counters.errors["invalid_token"] += 1
+        return as_json({"status": "failure", "error": "invalid_token"}, 400)
+
+    def _tokens(self, request: Request) -> dict[str, Any]:
+        if request.method != "POST":
+            raise OAuthError("invalid_request", 400)
+        form = request.form
+        kinds = {"authorization_code": self._exchange, "refresh_token": self._refresh}
+        kind = form.get("grant_type", "")
+        if kind not in kinds:
+            # Zoho's documents list a bad grant type under this name.
+            raise OAuthError("invalid_client", 200 if kind else 400)
+        client = self.clients.get(form.get("client_id", ""))
+        if client is None:
+            raise OAuthError("invalid_client")
+        if form.get("client_secret", "") != client.client_secret:
+            raise OAuthError("invalid_client_secret")
+        return kinds[kind](form, client, request.site.data_center)
+
+    def _exchange(self, form: Mapping[str, str], client: Client, home: str) -> dict[str, Any]:
+        grant = self.grants.get(form.get("code", ""))
+        if grant is None or grant.access.client != client:
+            raise OAuthError("invalid_code")
+        if grant.access.user.data_center != home:
+            raise OAuthError("invalid_client")
+        if grant.used or self.clock.now() >= grant.expires_at:
+            raise OAuthError("invalid_code")
+        if grant.redirect_uri not in (None, form.get("redirect_uri")):
+            raise OAuthError("invalid_redirect_uri")
+        # RFC 7636, section 4.6
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if grant.challenge not in (None, challenge):
+            raise OAuthError("invalid_code")
+        mints: list[float] = []
+        self._count_mint(mints)
+        grant.used = True
+        if not grant.offline:
+            return self._success(grant.access)
+        login = self.make_refresh_token(grant.access)
+        login.mints = mints
+        return self._success(grant.access, login) | {"refresh_token": login.value}
+
+    def _refresh(self, form: Mapping[str, str], client: Client, home: str) -> dict[str, Any]:
+        value, rotation = form.get("refresh_token", ""), self.options.rotation
+        login = self.tokens.get(value)
+        if not isinstance(login, RefreshToken) or not self.is_live(login):
+            raise OAuthError("invalid_code")
+        if (login.access.user.data_center, login.access.client) != (home, client):
+            raise OAuthError("invalid_code")
+        in_grace = rotation == "rotate_grace" and value == login.previous
+        if value != login.value and not in_grace:
+            if rotation == "rotate_reuse_kills":
+                self.end(login)
+            raise OAuthError("invalid_code")
+        self._count_mint(login.mints)
+        if rotation == "none":
+            return self._success(login.access, login)
+        if not in_grace:
+            login.previous, login.value = value, _new_secret()
+            self.tokens[login.value] = login
+        return self._success(login.access, login) | {"refresh_token": login.value}
+
+    def _count_mint(self, mints: list[float]) -> None:
+        """Count one more in the window that the first began, or refuse it."""
+        now, limit = self.clock.now(), self.options.mints_per_window
+        if mints and now - mints[0] >= self.options.throttle_window:
+            mints.clear()
+        if limit is not None and len(mints) >= limit:
+            more = {"error_description": _TOO_MANY, "status": "failure"}
+            raise OAuthError("Access Denied", 400, **more)
+        mints.append(now)
+
+    def _success(self, access: Access, login: RefreshToken | None = None) -> dict[str, Any]:
+        token = self.make_access_token(access, login)
+        if login is not None:
+            self.counters.mints[login.id] += 1
+        of_grant = self.options.api_domain == "environment"
+        environment = access.environment if of_grant else "production"
+        return {
+            "access_token": token.value,
+            "scope": " ".join(access.scope.replace(",", " ").split()),
+            "api_domain": self._url(access.user.data_center, environment),
+            "token_type": "Bearer",
+            "expires_in": self.options.access_token_life,
+        }
 
 
 def _new_secret() -> str:

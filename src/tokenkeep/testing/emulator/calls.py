@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import threading
 from collections import Counter
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-KINDS = (
-    *("status", "garbage", "empty", "list", "huge", "no_access_token"),
-    *("refused", "drop", "hang", "slow"),
-)
-ACCOUNTS_ENDPOINTS = ("auth", "token", "revoke")
-CRM_ENDPOINTS = ("users", "org", "settings", "records")
-ENDPOINTS = ("*", "accounts", "crm", *ACCOUNTS_ENDPOINTS, *CRM_ENDPOINTS)
+from .server import Answer, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .server import Request
+
+ENDPOINTS = {
+    "accounts": ("auth", "token", "revoke"),
+    "crm": ("users", "org", "settings", "records"),
+}
+"""By group."""
+
+_HTML = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
+_WRONG = {
+    "garbage": Answer(200, _HTML, "text/html"),
+    "empty": Answer(200),
+    "list": as_json([]),
+    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
+    "no_access_token": as_json({"token_type": "Bearer", "expires_in": 3600}),
+}
+"""What a fault says in the right answer's place."""
+
+KNOWN = {
+    "kind": (*_WRONG, "status", "refused", "drop", "hang", "slow"),
+    "endpoint": ("*", *ENDPOINTS, *ENDPOINTS["accounts"], *ENDPOINTS["crm"]),
+}
+
+
+class Call(NamedTuple):
+    """A request, as it is counted and met; its *grant_type* is None where there is none."""
+
+    endpoint: str
+    grant_type: str | None
+    data_center: str
 
 
 class Counters:
@@ -27,20 +55,17 @@ class Counters:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
         """Start from zero."""
-        with self._lock:
-            self._calls: Counter[tuple[str, str | None, str]] = Counter()
-            self.mints: Counter[str] = Counter()
-            self.errors: Counter[str] = Counter()
+        self._calls: list[Call] = []
+        self.mints: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
 
-    def add_call(self, endpoint: str, grant_type: str | None, data_center: str) -> None:
+    def add_call(self, call: Call) -> None:
         """Count a request."""
-        with self._lock:
-            self._calls[endpoint, grant_type, data_center] += 1
+        self._calls.append(call)
 
     def calls(
         self,
@@ -52,26 +77,18 @@ class Counters:
         """
         Count requests, those that met a fault among them.
 
-        Args:
-            endpoint: As in the faults (``"token"``, ``"records"``...); None means all.
-            grant_type: Only calls with this grant type; None means any.
-            data_center: Only calls to this data centre; None means any.
+        *endpoint* is as in the faults (``"token"``, ``"records"``...). None means any, of
+        each argument.
         """
         wanted = (endpoint, grant_type, data_center)
-        with self._lock:
-            return sum(
-                count
-                for call, count in self._calls.items()
-                if all(each in (None, its) for each, its in zip(wanted, call, strict=True))
-            )
+        return sum(
+            all(each in (None, its) for each, its in zip(wanted, call, strict=True))
+            for call in self._calls
+        )
 
     def token_calls(self, grant_type: str | None = None, *, data_center: str | None = None) -> int:
         """Count requests to the token endpoint; None means any grant type."""
         return self.calls("token", grant_type=grant_type, data_center=data_center)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Mints and errors, ready for JSON; calls are asked for one by one."""
-        return {"mints": dict(self.mints), "errors": dict(self.errors)}
 
 
 @dataclass(eq=False, kw_only=True)
@@ -80,10 +97,8 @@ class Fault:
     One kind of trouble, for the calls it matches.
 
     Args:
-        id: Number within the emulator.
-        kind: One of :data:`KINDS`.
-        endpoint: One of :data:`ENDPOINTS`; ``"accounts"`` and ``"crm"`` are
-            all of a kind, ``"*"`` is everything.
+        kind: What the client sees, a word of docs/emulator.md.
+        endpoint: Likewise, one or a group of them; ``"*"`` is everything.
         times: How many calls meet it; None means until they are cleared.
         after: The request takes effect and only its answer is lost or late.
         status: HTTP status, for ``"status"``, where None means 503, and for
@@ -98,10 +113,9 @@ class Fault:
         cleared: Set once the fault is over; lets calls go that wait.
 
     Raises:
-        ValueError: There is no such endpoint or kind, or it is not of the CRM's.
+        ValueError: There is no such endpoint or kind.
     """
 
-    id: int
     kind: str
     endpoint: str = "token"
     times: int | None = 1
@@ -117,83 +131,68 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Refuse what would never come."""
-        for name, known in (("endpoint", ENDPOINTS), ("kind", KINDS)):
+        for name, known in KNOWN.items():
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
-        if self.kind == "refused" and self.endpoint not in ("crm", *CRM_ENDPOINTS):
-            raise ValueError("it is the CRM that answers refused: name an endpoint of it, or crm")
 
-    def matches(self, endpoint: str, grant_type: str | None, data_center: str) -> bool:
-        """Tell whether a call to *endpoint* meets this fault."""
-        group = "accounts" if endpoint in ACCOUNTS_ENDPOINTS else "crm"
-        return (
-            self.endpoint in ("*", group, endpoint)
-            and self.grant_type in (None, grant_type)
-            and self.data_center in (None, data_center)
+    def take(self, call: Call) -> bool:
+        """Tell whether a call meets this fault; if so, count it."""
+        group = ENDPOINTS.get(self.endpoint, (self.endpoint,))
+        met = (
+            (self.endpoint == "*" or call.endpoint in group)
+            and self.grant_type in (None, call.grant_type)
+            and self.data_center in (None, call.data_center)
             and (self.times is None or self.hits < self.times)
         )
-
-    def hit(self) -> None:
-        """Count a call and wake whoever waits for it."""
         with self._hit:
-            self.hits += 1
+            self.hits += met
             self._hit.notify_all()
+        return met
 
     def wait(self, timeout: float = 10.0, *, hits: int = 1) -> bool:
         """
-        Wait until calls have met the fault.
+        Wait, *timeout* seconds at most, until *hits* calls have met the fault; tell whether so.
 
-        With ``kind="hang"`` this is how a test knows that a client is in the
-        middle of its call.
-
-        Args:
-            timeout: Seconds to wait at most.
-            hits: How many calls to wait for.
-
-        Returns:
-            Whether they came in time.
+        With ``kind="hang"`` the client is then in the middle of its call.
         """
         with self._hit:
             return self._hit.wait_for(lambda: self.hits >= hits, timeout)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The fault, ready for JSON."""
-        told = [each.name for each in fields(self) if each.repr]
-        return {name: getattr(self, name) for name in told}
+    async def met(self, request: Request, right: Callable[[Request], Answer]) -> Answer | None:
+        """Answer a request that meets it. None: the connection is to be closed."""
+        late = right(request) if self.after else None
+        if self.kind == "slow":
+            stays = await request.stays(self.cleared, self.delay)
+            return (late or right(request)) if stays else None
+        if self.kind == "hang":
+            await request.stays(self.cleared, math.inf)
+        if self.kind == "status":
+            return replace(_WRONG["garbage"], status=self.status or 503)
+        if self.kind == "refused":
+            said = {"code": self.code, "details": {}, "message": "on request", "status": "error"}
+            return as_json(said, self.status or 401)
+        return _WRONG.get(self.kind)
 
 
 class Faults:
     """The faults in force; the oldest one that matches a call meets it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
         self._faults: list[Fault] = []
 
     def add(self, **given: Any) -> Fault:
         """Make calls fail; arguments as for :class:`Fault`, of which ``kind`` is needed."""
-        with self._lock:
-            self._faults.append(Fault(id=next(self._numbers), **given))
-            return self._faults[-1]
+        fault = Fault(**given)
+        self._faults.append(fault)
+        return fault
 
     def clear(self) -> None:
         """End all faults; calls that hang are let go, their connections closed."""
-        with self._lock:
-            gone, self._faults = self._faults, []
+        gone, self._faults = self._faults, []
         for fault in gone:
             fault.cleared.set()
 
-    def take(self, endpoint: str, grant_type: str | None, data_center: str) -> Fault | None:
+    def take(self, call: Call) -> Fault | None:
         """The fault that meets this call, counted; None when it goes through."""
-        with self._lock:
-            for fault in self._faults:
-                if fault.matches(endpoint, grant_type, data_center):
-                    fault.hit()
-                    return fault
-        return None
-
-    def as_list(self) -> list[dict[str, Any]]:
-        """All faults since the last :meth:`clear`, ready for JSON."""
-        with self._lock:
-            return [fault.as_dict() for fault in self._faults]
+        return next((fault for fault in self._faults if fault.take(call)), None)

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from .accounts import ENVIRONMENTS
+from .accounts import ENVIRONMENTS, Access
 from .server import Answer
 
 if TYPE_CHECKING:
@@ -17,37 +17,19 @@ if TYPE_CHECKING:
 
 _PAGE = """<!doctype html>
 <html lang="en">
-<head>
 <meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto; }}
-label {{ display: block; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
-_FORM = """<p>It would be able to:</p>
+<title>{name} asks for access</title>
+<h1>{name} asks for access</h1>
+<p>It would be able to:</p>
 <ul>{scopes}</ul>
 <form method="post" action="/oauth/v2/auth">{hidden}
-<label for="user">Account</label>
-<select id="user" name="user">{users}</select>
-<label for="environment">Environment</label>
-<select id="environment" name="environment">{environments}</select>
+<p><label>Account <select name="user">{users}</select></label></p>
+<p><label>Environment <select name="environment">{environments}</select></label></p>
 <p><button name="decision" value="accept">Accept</button>
 <button name="decision" value="reject">Reject</button></p>
 </form>
-<p>This is an emulator: nothing here reaches Zoho.</p>"""
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "no-store",
-}
+<p>This is an emulator: nothing here reaches Zoho.</p>
+"""
 
 
 class ConsentPage:
@@ -64,68 +46,63 @@ class ConsentPage:
         # An address that was not checked gets no redirect: the person is told here.
         if client is None:
             return self._wrong("invalid_client")
-        if not self._accounts.accepts_redirect(client, asked.get("redirect_uri", "")):
+        if not client.accepts(asked.get("redirect_uri", "")):
             return self._wrong("invalid_redirect_uri")
-        refusal = _refusal(asked, client)
-        decision = asked.get("decision")
-        if refusal is None and (request.method != "POST" or decision is None):
+        decision = asked.get("decision") if request.method == "POST" else None
+        refusal = _refusal(asked)
+        if refusal is None and decision is None:
             return self._show(asked, client)
-        if refusal is None and decision != "accept":
-            refusal = "access_denied"
-        if refusal is not None:
-            self._accounts.counters.errors[refusal] += 1
-            return _back(asked, {"error": refusal})
-        return self._accept(asked, client)
+        if refusal is None and decision == "accept":
+            return self._accept(asked, client)
+        refusal = refusal or "access_denied"
+        self._accounts.counters.errors[refusal] += 1
+        return _back(asked, {"error": refusal})
 
     def _wrong(self, reason: str) -> Answer:
         self._accounts.counters.errors[reason] += 1
-        return _page("This request can't be granted", f"<p>{escape(reason)}</p>", 400)
+        return Answer(400, f"This request can't be granted: {reason}", "text/plain")
 
     def _show(self, asked: dict[str, str], client: Client) -> Answer:
-        users = self._accounts.users.values()
         scopes = asked["scope"].replace(",", " ").split()
-        form = _FORM.format(
-            scopes="".join(f"<li><code>{escape(each)}</code></li>" for each in scopes),
-            hidden="".join(
-                f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-                for name, value in asked.items()
-            ),
-            users=_choices(each.name for each in users),
+        hidden = (f'name="{escape(name)}" value="{escape(asked[name])}"' for name in asked)
+        page = _PAGE.format(
+            name=escape(client.name),
+            scopes="".join(f"<li>{escape(each)}</li>" for each in scopes),
+            hidden="".join(f'<input type="hidden" {each}>' for each in hidden),
+            users=_choices(self._accounts.users),
             environments=_choices(ENVIRONMENTS),
         )
-        return _page(f"{client.name} asks for access", form)
+        return Answer(200, page, "text/html; charset=utf-8", {"Cache-Control": "no-store"})
 
     def _accept(self, asked: dict[str, str], client: Client) -> Answer:
         accounts = self._accounts
         environment = asked.get("environment", ENVIRONMENTS[0])
         try:
-            user = asked.get("user") or None
-            access = accounts.access(user, client, asked["scope"], environment)
+            user = accounts.user(asked.get("user") or None)
+            access = Access(user, client, environment, asked["scope"])
         except (LookupError, ValueError) as error:
             return self._wrong(str(error))
-        again = accounts.has_consent(access) and asked.get("prompt") != "consent"
-        grant = accounts.make_grant(
+        before = [(each.access.parties, each.access.environment) for each in accounts.logins]
+        code = accounts.make_grant(
             access,
             redirect_uri=asked["redirect_uri"],
             # A refresh token comes with the first consent, and later only if asked for again.
-            offline=asked.get("access_type") == "offline" and not again,
+            offline=asked.get("access_type") == "offline"
+            and ((access.parties, environment) not in before or asked.get("prompt") == "consent"),
             challenge=asked.get("code_challenge"),
         )
-        home = access.user.data_center
-        fields = {"code": grant.code, "location": home}
-        return _back(asked, fields | {"accounts-server": self._accounts_url(home)})
+        fields = {"code": code, "location": user.data_center}
+        return _back(asked, fields | {"accounts-server": self._accounts_url(user.data_center)})
 
 
-def _refusal(asked: dict[str, str], client: Client) -> str | None:
+def _refusal(asked: dict[str, str]) -> str | None:
     """The error to send back to the application; None if the request is in order."""
     if asked.get("response_type") != "code":
         return "unsupported_response_type"
     if not asked.get("scope"):
         return "invalid_scope"
-    has_challenge = "code_challenge" in asked
-    if has_challenge and asked.get("code_challenge_method") != "S256":
-        return "invalid_request"
-    return "invalid_request" if client.public and not has_challenge else None
+    method = asked.get("code_challenge_method") if "code_challenge" in asked else "S256"
+    return None if method == "S256" else "invalid_request"
 
 
 def _back(asked: dict[str, str], answer: dict[str, str]) -> Answer:
@@ -135,11 +112,6 @@ def _back(asked: dict[str, str], answer: dict[str, str]) -> Answer:
     query = urlencode(state | answer, quote_via=quote, safe="")
     location = f"{uri}{'&' if '?' in uri else '?'}{query}&"
     return Answer(302, headers={"Location": location})
-
-
-def _page(title: str, body: str, status: int = 200) -> Answer:
-    text = _PAGE.format(title=escape(title), body=body)
-    return Answer(status, text, "text/html; charset=utf-8", _HEADERS)
 
 
 def _choices(values: Iterable[str]) -> str:

@@ -5,35 +5,33 @@ from __future__ import annotations
 import secrets
 import signal
 import threading
-from dataclasses import asdict
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from .accounts import (
     CODE_LIFE,
-    DEFAULT_SCOPE,
     ENVIRONMENTS,
+    Access,
+    AccessToken,
     Accounts,
     Client,
     DataCenterEmulator,
+    RefreshToken,
     User,
 )
-from .calls import Counters, Faults
+from .calls import ENDPOINTS, Call, Faults
 from .consent import ConsentPage
 from .control import PREFIX, operated
 from .crm import Crm
-from .oauth import TokenEndpoint
-from .options import EmulatorClock, Options
 from .server import HOST, Answer, BackgroundServer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .accounts import Access, RefreshToken
-    from .calls import Fault
+    from .calls import Counters
     from .control import EmulatorControl
+    from .options import EmulatorClock, Options
     from .server import Request
-
-_CRM = "/crm/"
 
 
 class ZohoEmulator:
@@ -45,7 +43,7 @@ class ZohoEmulator:
     which was down for a while.
 
     Where a user is asked for, it is one, its name (``email:zgid``) or an e-mail
-    address where that is enough; None means the first. A client is one or its id.
+    address where that is enough; None means the first.
 
     Args:
         data_centers: Their names; the first is the default everywhere.
@@ -54,6 +52,7 @@ class ZohoEmulator:
         redirect_uris: Of the first client, beside ``http://127.0.0.1/callback``.
 
     Attributes:
+        data_centers: Their names.
         options: Limits and behaviours, assignable at any time.
         faults: Trouble on request.
         counters: What has been asked.
@@ -69,24 +68,21 @@ class ZohoEmulator:
     ) -> None:
         if isinstance(data_centers, str) or not data_centers:
             raise ValueError("data_centers is a sequence of names, such as ('us', 'eu')")
-        self._data_centers = tuple(data_centers)
-        self.clock: EmulatorClock = EmulatorClock()
-        self.options: Options = Options()
+        self.data_centers: tuple[str, ...] = tuple(data_centers)
+        self._accounts = Accounts(self._url)
+        self.clock: EmulatorClock = self._accounts.clock
+        self.options: Options = self._accounts.options
+        self.counters: Counters = self._accounts.counters
         self.faults: Faults = Faults()
-        self.counters: Counters = Counters()
         sites = [Site(each, place) for each in data_centers for place in (None, *ENVIRONMENTS)]
-        self._ports = {
-            site: 0 if port is None else port + number for number, site in enumerate(sites)
-        }
-        self._server = BackgroundServer(self._ports, self._met, self._answer)
+        self._ports = {site: port + number if port else 0 for number, site in enumerate(sites)}
+        self._server = BackgroundServer(self._ports, self._answer)
         # Whatever reads or changes what the provider knows holds it, a request as a whole.
         self._lock = threading.RLock()
-        self._accounts = Accounts(self.clock, self.options, self.counters)
-        tokens = TokenEndpoint(self._accounts, self._url)
         self._endpoints = {
             "/oauth/v2/auth": ("auth", ConsentPage(self._accounts, self._url).answer),
-            "/oauth/v2/token": ("token", tokens.token),
-            "/oauth/v2/token/revoke": ("revoke", tokens.revoke),
+            "/oauth/v2/token": ("token", self._accounts.token),
+            "/oauth/v2/token/revoke": ("revoke", self._accounts.revoke),
         }
         self._crm = Crm(self._accounts)
         self.register_client(redirect_uris=("http://127.0.0.1/callback", *redirect_uris))
@@ -94,12 +90,7 @@ class ZohoEmulator:
             self.add_user(f"user@{name}.example.com", data_center=name)
 
     def start(self) -> Self:
-        """
-        Start serving.
-
-        Raises:
-            OSError: A port is taken.
-        """
+        """Start serving; OSError if a port is taken."""
         self._server.start()
         return self
 
@@ -113,16 +104,7 @@ class ZohoEmulator:
     def __exit__(self, *_: object) -> None:
         self._server.close()
 
-    def __repr__(self) -> str:
-        state = "running" if self._server.running else "stopped"
-        return f"<ZohoEmulator {', '.join(self.data_centers)}: {state}>"
-
     # Where things are
-
-    @property
-    def data_centers(self) -> tuple[str, ...]:
-        """The names of the data centres."""
-        return self._data_centers
 
     @property
     def control_url(self) -> str:
@@ -133,8 +115,10 @@ class ZohoEmulator:
         """A data centre by name; KeyError if there is none, RuntimeError before the start."""
         if name not in self.data_centers:
             raise KeyError(name)
+        accounts = self._url(name)
+        endpoints = (f"{accounts}{path}" for path in self._endpoints)
         places = (self._url(name, each) for each in ENVIRONMENTS)
-        return DataCenterEmulator(name, self._url(name), *places)
+        return DataCenterEmulator(name, accounts, *endpoints, *places)
 
     def __getattr__(self, name: str) -> DataCenterEmulator:
         """``zoho.us`` is ``zoho["us"]``."""
@@ -147,7 +131,7 @@ class ZohoEmulator:
     @property
     def client(self) -> Client:
         """The client that is registered from the start."""
-        return self._accounts.client(None)
+        return next(iter(self._accounts.clients.values()))
 
     @property
     def user(self) -> User:
@@ -157,8 +141,7 @@ class ZohoEmulator:
     @property
     def users(self) -> list[User]:
         """Everybody."""
-        with self._lock:
-            return list(self._accounts.users.values())
+        return list(self._accounts.users.values())
 
     def add_user(
         self,
@@ -166,8 +149,6 @@ class ZohoEmulator:
         *,
         data_center: str | None = None,
         zgid: str | None = None,
-        first_name: str = "Ana",
-        last_name: str = "Example",
     ) -> User:
         """
         Add a person to an organisation; one who is there already is handed back.
@@ -176,8 +157,6 @@ class ZohoEmulator:
             email: May be the same in several organisations.
             data_center: Where the organisation lives; None means the first.
             zgid: The organisation; None means the data centre's default one.
-            first_name: As the CRM tells it.
-            last_name: Likewise.
 
         Raises:
             ValueError: There is no such data centre, or the organisation lives elsewhere.
@@ -186,103 +165,71 @@ class ZohoEmulator:
         if home not in self.data_centers:
             raise ValueError(f"data centre is one of {', '.join(self.data_centers)}, not {home!r}")
         zgid = zgid or str(6_000_001 + self.data_centers.index(home))
-        with self._lock:
-            known = self._accounts.users
-            for other in known.values():
-                if other.zgid == zgid and other.data_center != home:
-                    raise ValueError(f"organisation {zgid} lives in {other.data_center!r}")
-            zuid = str(70_000_000 + next(self._accounts.numbers))
-            user = User(email, zgid, home, zuid, first_name, last_name)
-            return known.setdefault(user.name, user)
+        for other in self.users:
+            if other.zgid == zgid and other.data_center != home:
+                raise ValueError(f"organisation {zgid} lives in {other.data_center!r}")
+        user = User(email, zgid, home)
+        return self._accounts.users.setdefault(user.name, user)
 
     def register_client(
         self,
         name: str = "Example application",
         *,
         redirect_uris: Iterable[str] = ("http://127.0.0.1/callback",),
-        client_id: str | None = None,
-        client_secret: str | None = None,
         public: bool = False,
     ) -> Client:
         """
         Register an application, as in Zoho's API console.
 
-        Args:
-            name: Shown on the consent page.
-            redirect_uris: Where it may be sent back to.
-            client_id: None means a new one.
-            client_secret: Likewise.
-            public: It has no secret and must use PKCE.
+        Its *name* is shown on the consent page; *redirect_uris* are where people may be
+        sent back to. A *public* one has no secret.
         """
-        client = Client(
-            client_id or f"1000.{secrets.token_hex(15).upper()}",
-            client_secret or secrets.token_hex(21),
-            name,
-            tuple(redirect_uris),
-            public,
-        )
-        with self._lock:
-            self._accounts.clients[client.client_id] = client
+        client_id = f"1000.{secrets.token_hex(15).upper()}"
+        secret = "" if public else secrets.token_hex(21)
+        client = Client(client_id, secret, name, tuple(redirect_uris))
+        self._accounts.clients[client_id] = client
         return client
 
-    # Codes and tokens without the dance; they count as no call
+    # Codes and tokens of the first client without the dance; they count as no call
 
     def grant_code(
         self,
         user: User | str | None = None,
         *,
-        scope: str = DEFAULT_SCOPE,
         environment: str = "production",
-        client: Client | str | None = None,
         life: float = CODE_LIFE,
     ) -> str:
         """
-        Make a grant code as a self client does in the API console.
+        Make a grant code for the first client, as a self client does in the API console.
 
         Args:
             user: Whose.
-            scope: Separated by commas.
             environment: ``"production"``, ``"sandbox"`` or ``"developer"``.
-            client: None means the first.
             life: Seconds.
         """
         with self._lock:
-            access = self._accounts.access(user, client, scope, environment)
-            return self._accounts.make_grant(access, life).code
+            return self._accounts.make_grant(self._access(user, environment), life)
 
     def refresh_token(
-        self,
-        user: User | str | None = None,
-        *,
-        scope: str = DEFAULT_SCOPE,
-        environment: str = "production",
-        client: Client | str | None = None,
+        self, user: User | str | None = None, *, environment: str = "production"
     ) -> str:
-        """Make a refresh token; arguments as for :meth:`grant_code`."""
+        """Make a refresh token for the first client; arguments as for :meth:`grant_code`."""
         with self._lock:
-            access = self._accounts.access(user, client, scope, environment)
+            access = self._access(user, environment)
             return self._accounts.make_refresh_token(access).value
 
     def access_token(
-        self,
-        user: User | str | None = None,
-        *,
-        scope: str = DEFAULT_SCOPE,
-        environment: str = "production",
-        client: Client | str | None = None,
-        refresh_token: str | None = None,
+        self, user: User | str | None = None, *, refresh_token: str | None = None
     ) -> str:
         """
-        Make an access token; arguments as for :meth:`grant_code`.
+        Make an access token of *refresh_token*.
 
-        With *refresh_token* it is that one's, and the others say nothing; None
-        means that it belongs to none.
+        None means of none, but of *user* in production.
         """
         with self._lock:
-            accounts = self._accounts
             login = None if refresh_token is None else self._login(refresh_token)
-            access = login.access if login else accounts.access(user, client, scope, environment)
-            return accounts.make_access_token(access, login).value
+            access = login.access if login else self._access(user, "production")
+            return self._accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
         """The id under which counters and listings know a refresh token."""
@@ -290,19 +237,14 @@ class ZohoEmulator:
 
     def is_active(self, token: str) -> bool:
         """Tell whether an access or refresh token works now."""
-        with self._lock:
-            access = self._accounts.access_tokens.get(token)
-            if access is not None:
-                return self._accounts.is_live(access)
-            login = self._accounts.refresh_tokens.get(token)
-            return login is not None and login.status == "active" and login.value == token
+        found = self._accounts.tokens.get(token)
+        return found is not None and found.value == token and self._accounts.is_live(found)
 
     def secrets(self) -> list[str]:
         """Every code, token and client secret there ever was: what must be in no log of yours."""
-        with self._lock:
-            known = self._accounts
-            clients = [each.client_secret for each in known.clients.values()]
-            return [*clients, *known.grants, *known.refresh_tokens, *known.access_tokens]
+        known = self._accounts
+        clients = filter(None, (each.client_secret for each in known.clients.values()))
+        return [*clients, *known.grants, *known.tokens]
 
     def records(
         self, user: User | str | None = None, *, environment: str = "production"
@@ -314,62 +256,56 @@ class ZohoEmulator:
     def add_lead(self, user: User | str | None = None, **fields: Any) -> str:
         """Add a lead to *user*'s organisation, and return its id; *fields* by their API names."""
         with self._lock:
-            lead = self._crm.create(self.records(user), fields, self._accounts.user(user))
-            return str(lead["id"])
+            return self._crm.create(self.records(user), fields)
 
     # What happens at the provider
 
     def expire_access_tokens(self, user: User | str | None = None) -> int:
-        """Let live access tokens expire now, of one user or of all; return how many."""
-        with self._lock:
-            whose = user and self._accounts.user(user)
-            known = self._accounts.access_tokens.values()
-            live = [each for each in known if self._accounts.is_live(each)]
-            ended = [each for each in live if whose in (None, each.access.user)]
-            for each in ended:
-                each.expires_at = self.clock.now()
-            return len(ended)
+        """Let live access tokens end now, of one user or of all; return how many."""
+        return self._end(AccessToken, user and self._accounts.user(user))
 
-    def revoke(self, user: User | str | None = None, *, client: Client | str | None = None) -> int:
+    def revoke(self, user: User | str | None = None) -> int:
         """
-        Withdraw consent, as the person does under "Connected apps".
+        Withdraw consent to all applications, as the person does under "Connected apps".
 
-        Args:
-            user: None means the first.
-            client: From which application; None means from all.
-
-        Returns:
-            How many refresh tokens ended.
+        None means the first user. Returns how many refresh tokens ended.
         """
+        whose = self._accounts.user(user)
         with self._lock:
-            whose, to = self._accounts.user(user), client and self._accounts.client(client)
-
-            def is_meant(access: Access) -> bool:
-                return access.user == whose and to in (None, access.client)
-
-            logins = [each for each in self._accounts.logins if is_meant(each.access)]
-            ended = [each for each in logins if each.status == "active"]
-            for login in ended:
-                self._accounts.end(login)
-            for token in self._accounts.access_tokens.values():
-                token.active = token.active and not is_meant(token.access)
-            return len(ended)
+            ended = self._end(RefreshToken, whose)
+            self._end(AccessToken, whose)
+            return ended
 
     def state(self) -> dict[str, Any]:
-        """Addresses, users, clients and logins, without token values, ready for JSON."""
-        with self._lock:
-            return {
-                "data_centers": {name: asdict(self[name]) for name in self.data_centers},
-                "users": [asdict(each) for each in self._accounts.users.values()],
-                "clients": [asdict(each) for each in self._accounts.clients.values()],
-                "logins": [each.as_dict() for each in self._accounts.logins],
+        """Addresses and logins, without the values of tokens."""
+        logins = [
+            {
+                "id": each.id,
+                "user": each.access.user.name,
+                "status": "active" if self._accounts.is_live(each) else "revoked",
             }
+            for each in self._accounts.logins
+        ]
+        return {"data_centers": {each: self[each] for each in self.data_centers}, "logins": logins}
+
+    def _access(self, user: User | str | None, environment: str) -> Access:
+        return Access(self._accounts.user(user), self.client, environment)
 
     def _login(self, refresh_token: str) -> RefreshToken:
-        login = self._accounts.refresh_tokens.get(refresh_token)
-        if login is None:
-            raise LookupError("there is no such refresh token here")
-        return login
+        login = self._accounts.tokens.get(refresh_token)
+        if isinstance(login, RefreshToken):
+            return login
+        raise LookupError("there is no such refresh token here")
+
+    def _end(self, kind: type[AccessToken], user: User | str | None) -> int:
+        """End the live tokens of a kind, of one user or of all; return how many."""
+        with self._lock:
+            known = [each for each in self._accounts.tokens.values() if type(each) is kind]
+            live = [each for each in known if self._accounts.is_live(each)]
+            ended = {each for each in live if user in (None, each.access.user)}
+            for each in ended:
+                self._accounts.end(each)
+            return len(ended)
 
     # Requests
 
@@ -379,29 +315,27 @@ class ZohoEmulator:
             raise RuntimeError("the emulator has no addresses before it is started")
         return f"http://{HOST}:{port}"
 
-    def _met(self, request: Request) -> Fault | None:
-        """Count a request, and tell which fault it meets."""
-        if request.site.environment is None:
-            endpoint, _ = self._endpoints.get(request.path, (None, None))
-        else:
-            first = request.path.removeprefix(_CRM).partition("/")[2].partition("/")[0]
-            named = first if first in ("users", "org", "settings") else "records"
-            endpoint = named if request.path.startswith(_CRM) else None
-        if endpoint is None:
-            return None
-        grant_type = request.form.get("grant_type") if endpoint == "token" else None
-        self.counters.add_call(endpoint, grant_type, request.site.data_center)
-        return self.faults.take(endpoint, grant_type, request.site.data_center)
-
-    def _answer(self, request: Request) -> Answer:
-        """Answer a request, one after the other."""
-        if request.site.environment is None and request.path.startswith(PREFIX):
+    async def _answer(self, request: Request) -> Answer | None:
+        """Count a request and answer it, unless it meets a fault."""
+        if request.site.environment is not None:
+            [_, _, _, place, *_] = [*request.path.split("/"), "", "", ""]
+            endpoint = place if place in ENDPOINTS["crm"] else "records"
+            answer = self._crm.answer
+        elif request.path in self._endpoints:
+            endpoint, answer = self._endpoints[request.path]
+        elif request.path.startswith(PREFIX):
             return operated(self, request)
-        with self._lock:
-            if request.site.environment is not None:
-                return self._crm.answer(request)
-            _, answer = self._endpoints.get(request.path, ("", None))
-            return answer(request) if answer else Answer(404)
+        else:
+            return Answer(404)
+
+        def right(request: Request) -> Answer:
+            with self._lock:
+                return answer(request)
+
+        call = Call(endpoint, request.form.get("grant_type"), request.site.data_center)
+        self.counters.add_call(call)
+        fault = self.faults.take(call)
+        return await fault.met(request, right) if fault else right(request)
 
 
 def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = None) -> None:
@@ -417,18 +351,15 @@ def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = Non
         OSError: A port is taken.
         ValueError: This is not the main thread.
     """
-    told_to_stop = threading.Event()
-    previous = {
-        each: signal.signal(each, lambda *_: told_to_stop.set())
-        for each in (signal.SIGINT, signal.SIGTERM)
-    }
+    told: list[int] = []
+    numbers = signal.SIGINT, signal.SIGTERM
+    previous = {each: signal.signal(each, lambda *_: told.append(1)) for each in numbers}
     try:
         with zoho:
             if ready is not None:
                 ready(zoho)
-            # A signal that comes just as the wait begins does not end it.
-            while not told_to_stop.wait(0.5):
-                pass
+            while not told:
+                time.sleep(0.1)
     finally:
         for each, handler in previous.items():
             signal.signal(each, handler)
@@ -454,13 +385,6 @@ def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
             "aliases = []",
         ]
     mints, window = zoho.options.mints_per_window, zoho.options.throttle_window
-    if mints is not None and (mints, window) != (
-        Options.mints_per_window,
-        Options.throttle_window,
-    ):
-        lines += [
-            "\n[providers.zoho.profile]",
-            f"mint_limit = {mints:d}",
-            f"mint_window = {window:g}",
-        ]
+    if mints is not None and (mints, window) != (10, 600):
+        lines += ["\n[providers.zoho.profile]", f"mint_limit = {mints}", f"mint_window = {window}"]
     return "\n".join([*lines, ""])

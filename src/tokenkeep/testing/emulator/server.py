@@ -1,33 +1,33 @@
-"""HTTP on several ports, in threads that start and stop at once; and what faults do to it."""
+"""HTTP on several ports, in a thread that starts and stops at once."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
-import selectors
 import socket
 import threading
 import time
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
+from http.client import parse_headers, responses
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from email.message import Message
-
-    from .calls import Fault
 
 HOST = "127.0.0.1"
 _BACKLOG = 1024
 _TICK = 0.02
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """One server, on a port of its own; its *environment* is None for the accounts server."""
 
     data_center: str
@@ -44,7 +44,7 @@ class Request:
         query: Its fields.
         headers: By name, whatever its case.
         site: The server it came to.
-        refused: Status and code with which a fault makes the CRM refuse it. None as a rule.
+        stays: Waits for an event, at most so many seconds; tells whether the client did, too.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Request:
     headers: Message
     body: bytes
     site: Site
-    refused: tuple[int, str] | None = None
+    stays: Callable[[threading.Event, float], Awaitable[bool]]
 
     @property
     def form(self) -> dict[str, str]:
@@ -77,132 +77,125 @@ def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return Answer(status, json.dumps(body), headers=headers or {})
 
 
-_HTML = "<!doctype html><title>Zoho</title><h1>Something went wrong</h1>"
-_WRONG = {
-    "garbage": Answer(200, _HTML, "text/html"),
-    "empty": Answer(200),
-    "list": as_json([]),
-    "huge": as_json({"padding": "x" * 5 * 1024 * 1024}),
-    "no_access_token": as_json({"token_type": "Bearer", "expires_in": 3600}),
-}
-"""What a fault says in the right answer's place; of the other kinds the connection is closed."""
-
-
 class BackgroundServer:
     """
     Serve from `start` to `stop`, again and again; the ports are kept until `close`.
 
     Args:
         ports: The port of each site; 0 means any free one, which is noted here.
-        take: Counts a request and tells which fault it meets.
-        answer: Answers a request.
+        answer: Answers a request; None closes its connection.
     """
 
     def __init__(
-        self,
-        ports: dict[Site, int],
-        take: Callable[[Request], Fault | None],
-        answer: Callable[[Request], Answer],
+        self, ports: dict[Site, int], answer: Callable[[Request], Awaitable[Answer | None]]
     ) -> None:
-        self.take = take
-        self.answer = answer
-        self.stopped: threading.Event = threading.Event()
-        self.sites: dict[int, Site] = {}
         self._ports = ports
+        self._answer = answer
         self._sockets: dict[Site, socket.socket] = {}
         weakref.finalize(self, _close, self._sockets)
-        self._connections: dict[threading.Thread, socket.socket] = {}
         self._thread: threading.Thread | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether it serves."""
-        return self._thread is not None
 
     def start(self) -> None:
         """Serve; OSError if a port is taken."""
-        if self.running:
+        if self._thread is not None:
             return
         try:
-            for site, port in self._ports.items():
-                if site not in self._sockets:
-                    self._sockets[site] = _bound(port)
-                self._sockets[site].listen(_BACKLOG)
-                self._ports[site] = self._sockets[site].getsockname()[1]
+            self._bind()
+            for each in self._sockets.values():
+                each.listen(_BACKLOG)
         except OSError:
             _close(self._sockets)
             raise
-        self.sites = {port: site for site, port in self._ports.items()}
-        self._pid = os.getpid()
-        self.stopped.clear()
-        self._leave, self._left = socket.socketpair()
-        self._thread = threading.Thread(target=self._accept, name="zoho-emulator", daemon=True)
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), name="zoho-emulator", daemon=True
+        )
         self._thread.start()
+        started.wait()
 
     def stop(self) -> None:
         """Cut all connections: a provider that is down finishes no answer."""
-        # In a forked child these are the parent's.
-        if self._thread is None or os.getpid() != self._pid:
+        if self._thread is None:
             return
-        self.stopped.set()
-        self._leave.send(b".")
+        self._loop.call_soon_threadsafe(self._told.set)
         self._thread.join()
         self._thread = None
-        for thread, connection in list(self._connections.items()):
-            _end(connection)
-            thread.join()
-        self._leave.close()
-        self._left.close()
-        for each in self._sockets.values():
-            _end(each)
         _close(self._sockets)
         # Bound again: a connection that somebody makes could leave by a port that is free.
-        for site, port in self._ports.items():
-            with suppress(OSError):
-                self._sockets[site] = _bound(port)
+        with suppress(OSError):
+            self._bind()
 
     def close(self) -> None:
         """Stop, and let others have the ports."""
         self.stop()
-        if not self.running:
-            _close(self._sockets)
+        _close(self._sockets)
 
-    def _accept(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for each in (*self._sockets.values(), self._left):
-                selector.register(each, selectors.EVENT_READ)
-            while not self.stopped.is_set():
-                for key, _ in selector.select():
-                    if key.fileobj is not self._left:
-                        connection, address = key.fileobj.accept()  # type: ignore[union-attr]
-                        self._serve(connection, address)
+    def _bind(self) -> None:
+        for site, port in self._ports.items():
+            if site not in self._sockets:
+                bound = self._sockets[site] = socket.socket()
+                if os.name == "posix":  # where this is not a way to take what somebody has
+                    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                bound.bind((HOST, port))
+                self._ports[site] = bound.getsockname()[1]
 
-    def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
-        def serve() -> None:
-            try:
-                # A client that went away, or the end of the emulator, is no error of this thread.
-                with connection, suppress(OSError, ValueError):
-                    _Handler(connection, address, self)  # type: ignore[arg-type]
-                    _end(connection)
-            finally:
-                del self._connections[threading.current_thread()]
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        servers = [
+            await asyncio.start_server(partial(self._connected, site), sock=each, backlog=_BACKLOG)
+            for site, each in self._sockets.items()
+        ]
+        started.set()
+        await self._told.wait()
+        for listening, server in zip(self._sockets.values(), servers, strict=True):
+            _end(listening)
+            server.close()
+        # What is under way is cancelled now, by the end of the loop.
 
-        thread = threading.Thread(target=serve, name="zoho-emulator-call", daemon=True)
-        self._connections[thread] = connection
-        thread.start()
+    async def _connected(
+        self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            # A client that goes away is no error, nor is the end of the emulator.
+            with suppress(OSError, EOFError, asyncio.CancelledError):
+                while answer := await self._answer(await _read(reader, site)):
+                    writer.write(_as_bytes(answer))
+                    await writer.drain()
+        finally:
+            _end(writer.get_extra_info("socket"))
+            writer.close()
 
 
-def _bound(port: int) -> socket.socket:
-    """A socket with a port, which does not listen."""
-    bound = socket.socket()
-    try:
-        if os.name == "posix":  # where this is not a way to take what somebody has
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((HOST, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
+async def _read(reader: asyncio.StreamReader, site: Site) -> Request:
+    line, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
+    method, target, _ = line.decode("latin-1").split(" ")
+    url, headers = urlsplit(target), parse_headers(io.BytesIO(rest))
+    body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    stays = partial(_stays, reader)
+    return Request(method, url.path, query, headers, body, site, stays)
+
+
+async def _stays(reader: asyncio.StreamReader, event: threading.Event, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not event.is_set():
+        if reader.at_eof():
+            return False
+        await asyncio.sleep(_TICK)
+    return True
+
+
+def _as_bytes(answer: Answer) -> bytes:
+    content = answer.body.encode()
+    about = {"Content-Type": answer.content_type, "Content-Length": len(content)}
+    headers = {
+        "Date": formatdate(usegmt=True),
+        **(about if answer.status != 204 else {}),  # noqa: PLR2004 - which has no content
+        **answer.headers,
+    }
+    lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 def _close(sockets: dict[Site, socket.socket]) -> None:
@@ -214,75 +207,3 @@ def _end(connection: socket.socket) -> None:
     """End it for all processes: closing it would leave it to copies of forks."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = 60
-    """How long a connection may be idle, in seconds."""
-
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    """Headers and content leave together."""
-
-    server: BackgroundServer  # type: ignore[assignment]
-
-    def do_GET(self) -> None:
-        """Answer a request of any method, or make it fail."""
-        url = urlsplit(self.path)
-        request = Request(
-            self.command,
-            url.path,
-            dict(parse_qsl(url.query, keep_blank_values=True)),
-            self.headers,
-            self.rfile.read(int(self.headers.get("Content-Length", 0))),
-            self.server.sites[self.connection.getsockname()[1]],
-        )
-        fault = self.server.take(request)
-        answer = self.server.answer(request) if fault is None else self._met(fault, request)
-        if answer is None:
-            self.close_connection = True
-            return
-        content = answer.body.encode()
-        self.send_response(answer.status)
-        if answer.status != 204:  # noqa: PLR2004 - which has no content
-            self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(content)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - as the base has them
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _met(self, fault: Fault, request: Request) -> Answer | None:
-        """Answer a request that meets a fault. None if the connection is to be closed."""
-        answer = self.server.answer
-        if fault.kind == "refused":
-            return answer(replace(request, refused=(fault.status or 401, fault.code)))
-        if fault.kind == "slow":
-            late = answer(request) if fault.after else None
-            end = time.monotonic() + fault.delay
-            while time.monotonic() < end and not fault.cleared.wait(_TICK):
-                if self.server.stopped.is_set():
-                    return None
-            return late or answer(request)
-        if fault.after:
-            answer(request)
-        if fault.kind == "hang":
-            while not fault.cleared.wait(_TICK) and not self._is_left_alone():
-                pass
-        if fault.kind == "status":
-            return replace(_WRONG["garbage"], status=fault.status or 503)
-        return _WRONG.get(fault.kind)
-
-    def _is_left_alone(self) -> bool:
-        """Tell whether the client has given up, or the emulator has ended."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.connection, selectors.EVENT_READ)
-            return bool(selector.select(0)) and not self.connection.recv(1, socket.MSG_PEEK)

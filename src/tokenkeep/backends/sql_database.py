@@ -1,0 +1,534 @@
+"""Which SQL database: how it is reached, whether it is the one that was meant, what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import threading
+import weakref
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from tokenkeep.backends.exposure import exposure, is_here
+from tokenkeep.backends.urls import SECRET_WORDS, options_of, refuse_blank, scheme_of
+from tokenkeep.backends.waiting import (
+    Begun,
+    Bound,
+    NoThread,
+    begin,
+    can_be_read,
+    cut,
+    tries,
+    within,
+)
+from tokenkeep.errors import (
+    ConfigurationError,
+    DriverMissing,
+    StoreConflict,
+    StoreForeign,
+    StoreUnavailable,
+    TokenKeepError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.pool import Pool
+
+    from tokenkeep.backends.base import Risk
+
+LABELS = {"mysql": "MySQL", "mariadb": "MariaDB", "postgresql": "PostgreSQL"}
+"""The dialects that we know; others are treated as SQLAlchemy does."""
+
+_OWN = {"table": "tokenkeep", "timeout": 10, "pool_size": 15}
+_DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
+_PACKAGES = {"pymysql": "'tokenkeep[mysql]'", "psycopg": "'tokenkeep[postgres]'"}
+_PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
+_IN_FILES = ("sqlite", "duckdb")
+RECYCLED = 200
+"""After how many seconds a connection is replaced: firewalls drop idle ones and tell nobody."""
+
+
+class TableMissing(StoreUnavailable):
+    """There is no such table."""
+
+
+# Patterns of what `_spelled` returns: the code of MySQL, PostgreSQL or SQLite, then what the
+# driver says. Words are for those who give no code, as PostgreSQL before the login.
+_LOST = "^(1053|1927|2006|2013|4031|57P0[125]|0800[036]):|closed the connection|connection .*lost"
+_BUSY = (
+    "^(1020|1205|1213|3572|40001|40P01|55P03|SQLITE_(BUSY|LOCKED).*):|"
+    "^None:.*(deadlock|serializ|conflict)"
+)
+_TAKEN = (
+    "^(1050|1061|1062|23505|42P07|42710|SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY)):|already exists|"
+    "^None:.*(unique|duplicate|primary)"
+)
+_MISSING = "^(1146|42P01):|no such table|table .* does not exist|invalid object name"
+_FOREIGN = "^(1054|42703):|no such column|referenced column|invalid (identifier|column)"
+_LOGIN = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"
+_UNREACHABLE = "^(2002|2003|2005|1129|1130):|connection .*failed|timeout|resolve|closed the conn"
+_REFUSALS = (
+    (_TAKEN, "there is a record with this id, or another for the same thing", None),
+    (_BUSY, "others kept {name} busy", "Try again"),
+    (_MISSING, "there is no table {table} in {name}", "Put it back from a backup"),
+    (
+        _FOREIGN,
+        "the table {table} of {name} is not one of tokenkeep's; it is left as it is",
+        "Name another table with table=; `tokenkeep import` takes over that of the Zoho SDK",
+    ),
+    (
+        "^2061:|requested a cleartext password",
+        "{name} asks for the password itself, and has not proven who it is: it was not told",
+        "If it is the database, let TLS verify it, or use its Unix socket: docs/sql.md",
+    ),
+    (_LOGIN, "{name} refuses this user or password", "Check user and password"),
+    (
+        "^(1049|3D000):|database .* does not exist",
+        "{name} does not exist",
+        "Make it, or name another",
+    ),
+    (
+        "^(1044|1142|1143|42501):",
+        "this user of {name} lacks the privilege {doing} on the table {table}",
+        "Grant SELECT, INSERT, UPDATE and DELETE; `tokenkeep sql-schema` prints the table",
+    ),
+    (
+        "^(3|28|1021|1114|53100|SQLITE_FULL):",
+        "{name} says that its disk is full",
+        "Make room there",
+    ),
+    (
+        "^(1290|1792|1836|25006|SQLITE_READONLY):",
+        "{name} is read-only",
+        "Name the primary server; this may be a replica, or it was set to read-only",
+    ),
+    (
+        "^(2026|3159):|certificate|SSL|TLS",
+        "no safe connection to {name} could be made",
+        "Check its certificate, and the options for TLS in the URL",
+    ),
+    (
+        _UNREACHABLE,
+        "{name} can't be reached",
+        "Check that it runs, its host and port, and the network between",
+    ),
+    ("", "{name} can't be used: {said}", "Look at its log"),
+)
+"""What is looked for; in words what it is, and what to do about it."""
+
+_KINDS = {_TAKEN: StoreConflict, _MISSING: TableMissing, _FOREIGN: StoreForeign}
+"""Which errors they are; all others are `StoreUnavailable`."""
+
+
+class Database:
+    """
+    A database, and the connections of this process to it.
+
+    Args:
+        url: ``mysql://…``, ``postgresql://…`` or ``sql+`` and a URL of SQLAlchemy.
+        given: What goes before it: ``password``, our options and the driver's.
+            None means as in the URL.
+
+    Raises:
+        ConfigurationError: The URL or an option is wrong.
+        DriverMissing: The driver is not installed.
+    """
+
+    def __init__(self, url: str, given: Mapping[str, Any]) -> None:
+        said = {n: v for n, v in given.items() if v is not None}
+        parsed, self.dialect = _understood(url)
+        parsed = parsed.set(password=said.pop("password", parsed.password))
+        for name, value in said.items():
+            refuse_blank(name, value)
+        own = {name: said.pop(name, parsed.query.get(name, _OWN[name])) for name in _OWN}
+        parsed = parsed.difference_update_query(_OWN)
+        backend, self.driver = parsed.get_backend_name(), self.dialect.driver
+        self.is_server: bool = backend in LABELS
+        if backend in {*LABELS, "sqlite"} and parsed.database in {None, "", ":memory:"}:
+            raise ConfigurationError(
+                f"The {backend} URL names no database",
+                hint=f"Write {backend}://user:password@host/database; sql+sqlite:///tokens.db",
+            )
+        self.table = str(own["table"])
+        whole = {**parsed.translate_connect_args(), **parsed.query, **said}
+        secret = [str(v) for n, v in whole.items() if any(w in n.lower() for w in SECRET_WORDS)]
+        self._secrets = sorted(filter(None, secret), key=len, reverse=True)
+        host = str(whole.get("host") or whole.get("unix_socket") or "localhost").lower()
+        place = f"{parsed.database} at {host}:{parsed.port or _PORTS.get(backend, '')}"
+        if backend in _IN_FILES:
+            place = os.path.realpath(str(parsed.database))
+        self.name: str = f"the {LABELS.get(backend, backend)} database {place}"
+        """Which database, for people, without a password."""
+        self._hosts = str(whole.get("hostaddr") or host).split(",")
+        self.is_verified: bool = backend in _IN_FILES
+        self._hint = f"See how the driver {self.driver} is told to verify TLS"
+        self._autocommits = self.driver in {"pymysql", "psycopg"}
+        self._errors = (self.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError)
+        try:
+            self.timeout = float(own["timeout"])
+            pool_size = int(own["pool_size"])
+            if self.driver == "pymysql":
+                self._tell_pymysql(parsed, said)
+            else:
+                self._args, options = self.dialect.create_connect_args(parsed)
+                self._options: dict[str, Any] = {**options, **said}
+            if self.driver == "psycopg":
+                self._tell_libpq(self._options)
+        except (TypeError, ValueError, AttributeError, OSError, self._errors[0]) as exc:
+            raise ConfigurationError(
+                f"The options of the URL can't be followed: {self._said(exc)}",
+                hint=f"Correct them: {', '.join([*_OWN, *parsed.query])}",
+            ) from None
+        if self._autocommits:
+            self.dialect.do_ping = _is_open  # without a trip
+        self._pool: Pool = QueuePool(
+            self.connect,
+            dialect=self.dialect,
+            pool_size=pool_size,
+            max_overflow=0,
+            recycle=RECYCLED,
+            timeout=self.timeout,
+            use_lifo=True,  # the one used last is the one that is surely alive
+            pre_ping=True,
+            reset_on_return=None if self._autocommits else "rollback",
+        )
+        self._pid = os.getpid()
+        _databases.add(self)
+
+    def describe(self) -> str:
+        """Say which table of which database, without a password."""
+        return f"the table {self.table} of {self.name}"
+
+    def risks(self) -> list[Risk]:
+        """Return the risk that somebody poses as the server, if there is one."""
+        return exposure(self._hosts, verified=self.is_verified, hint=self._hint)
+
+    def _tell_pymysql(self, url: URL, said: dict[str, Any]) -> None:
+        from pymysql.connections import Connection
+
+        # Not by SQLAlchemy, which takes the half of PyMySQL's options for TLS.
+        tls = {n: v for n, v in {**url.query, **said}.items() if n.startswith("ssl_")}
+        tls = {n: {"true": True, "false": False}.get(str(v).lower(), v) for n, v in tls.items()}
+        if "ssl_ca" in tls:  # or PyMySQL would only encrypt
+            tls.setdefault("ssl_verify_cert", True)
+        self._args, options = self.dialect.create_connect_args(url.difference_update_query(tls))
+        # Who gave up must not find his write done by the server a minute later.
+        locks = max(1, int(self.timeout / 2))
+        limits = f"innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
+        self._options = {
+            "connect_timeout": self.timeout,
+            "read_timeout": self.timeout,
+            "init_command": f"SET SESSION {limits}",
+            **options,
+            **said,
+            **tls,
+            "password": (url.password or "").encode(),  # PyMySQL would do it in Latin-1
+            "charset": "utf8mb4",  # others have characters that end in a quote
+            "autocommit": True,
+        }
+        context: Any = getattr(Connection(defer_connect=True, **self._options), "ctx", None)
+        # Anybody has a certificate for some host, signed by a public authority.
+        is_named = bool({"ssl", "ssl_ca"} & {*tls, *said}) or getattr(
+            context, "check_hostname", False
+        )
+        is_asked = getattr(context, "verify_mode", ssl.CERT_NONE) is ssl.CERT_REQUIRED
+        self.is_verified = bool((is_asked and is_named) or "unix_socket" in self._options)
+        self._hint = "Add ?ssl_ca=/path/ca.pem&ssl_verify_identity=true to the URL"
+        if not self.is_verified:
+            names = ("mysql_clear_password", "mysql_old_password", "dialog", "sha256_password")
+            ways = {**dict.fromkeys(names, _Refused), "caching_sha2_password": _WithinTLS}
+            self._options["auth_plugin_map"] = ways
+
+    def _tell_libpq(self, options: dict[str, Any]) -> None:
+        from psycopg.conninfo import make_conninfo
+
+        threshold = options.pop("prepare_threshold", 5)
+        options.pop("context", None)  # SQLAlchemy's ways with values: we have none that need them
+        make_conninfo(**options)
+        options["prepare_threshold"] = None if threshold == "none" else int(threshold)
+        options.setdefault("connect_timeout", max(2, int(self.timeout + 0.999)))
+        options["autocommit"] = True
+        self._hint = "Add ?sslmode=verify-full&sslrootcert=/path/ca.pem to the URL"
+        self.is_verified = (
+            options.get("sslmode") in {"verify-ca", "verify-full"}
+            or options.get("sslrootcert") == "system"  # then libpq verifies, or refuses
+            or all(each.startswith(("/", "@")) for each in self._hosts)
+        )
+        ways = {each.strip() for each in options.get("require_auth", "").split(",") if each}
+        if not self.is_verified:
+            if "password" in ways and not all(map(is_here, self._hosts)):
+                raise ConfigurationError(
+                    "By require_auth the password may go to another machine in clear",
+                    hint="Let TLS verify the server: sslmode=verify-full&sslrootcert=/path/ca.pem",
+                )
+            if all(each.startswith("!") for each in ways):
+                options["require_auth"] = ",".join({*ways, "!password"})
+
+    # Its connections
+
+    def pool(self) -> Pool:
+        """Return the pool of this process: in a forked child another one than the parent's."""
+        if self._pid != os.getpid():
+            _inherited.append(self._pool)  # even to close them would end the parent's
+            self._pool, self._pid = self._pool.recreate(), os.getpid()
+        return self._pool
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed by whoever has it."""
+        pool = self.pool()
+        self._pool = pool.recreate()
+        pool.dispose()
+
+    def connect(self) -> Any:
+        """
+        Return a new connection of the driver's, within `timeout`. One that comes later is closed.
+
+        Raises:
+            TokenKeepError: There is none; the text says why.
+        """
+        begun = begin(self._connected)
+        try:
+            found = begun.result(self.timeout)
+        except BaseException as exc:
+            with suppress(NoThread):
+                begin(partial(_close_late, begun))
+            if not isinstance(exc, TimeoutError):
+                raise
+            found = self.explain(exc)
+        if isinstance(found, TokenKeepError):
+            raise found
+        return found
+
+    def _connected(self) -> Any:
+        """Return a connection, or our error: the driver's came through frames with passwords."""
+        try:
+            db = self.dialect.connect(*self._args, **self._options)
+            prepare = None if self._autocommits else self.dialect.on_connect()
+            if prepare is not None:
+                prepare(db)
+        except Exception as exc:  # noqa: BLE001 - whatever a driver raises for whoever answers
+            return self.explain(exc)
+        return db
+
+    def run(
+        self,
+        doing: str,
+        sql: str,
+        values: Any,
+        record_id: str | None = None,
+        patience: float | None = None,
+    ) -> Any:
+        """
+        Return the rows of a SELECT, or how many rows were changed; committed.
+
+        A read that loses its connection is asked once more; a write is not,
+        since nobody knows whether it was done. What the database undoes
+        because others are in the way is tried again, for *patience* seconds.
+
+        Args:
+            doing: SELECT, INSERT, UPDATE, DELETE or CREATE.
+            sql: As the driver wants it.
+            values: Likewise; a list of such to do it for each.
+            record_id: The record that is meant. None if it is none, or several.
+            patience: None means `timeout`.
+        """
+        again = doing == "SELECT"
+        for _ in tries(self.timeout if patience is None else patience):
+            pool, link, lost, goes_on = self.pool(), None, True, False
+            try:
+                link = pool.connect()
+                answer = self._bounded(link.dbapi_connection, doing, sql, values)
+                lost = False
+            except self._errors as exc:
+                lost = link is not None and self._is_lost(exc, link.dbapi_connection)
+                found = self.explain(exc, doing, record_id, lost=lost)
+                is_late = isinstance(exc, TimeoutError)
+                goes_on = again and not is_late if lost else means(exc, _BUSY)
+                again = again and not lost
+            else:
+                return answer
+            finally:
+                if link is None:
+                    pass
+                elif lost and not hasattr(_link(link.dbapi_connection), "fileno"):
+                    link.detach()  # to close what another thread may be at is a crash of SQLite's
+                elif lost or pool is not self.pool():
+                    link.invalidate()  # or it was closed meanwhile, or this is a fork
+                else:
+                    link.close()
+            if not goes_on:
+                break
+        raise found
+
+    def _bounded(self, db: Any, *asked: Any) -> Any:
+        if not hasattr(_link(db), "fileno"):
+            return within(self.timeout, partial(self._answer, db, *asked))
+        with Bound(self.timeout, partial(_end, db)):
+            return self._answer(db, *asked)
+
+    def _answer(self, db: Any, doing: str, sql: str, values: Any) -> Any:
+        cursor = db.cursor()
+        (cursor.executemany if isinstance(values, list) else cursor.execute)(sql, values)
+        answer = cursor.fetchall() if doing == "SELECT" else cursor.rowcount
+        cursor.close()
+        if not self._autocommits:
+            self.dialect.do_commit(db)
+        return answer
+
+    # Its errors
+
+    def _is_lost(self, exc: Exception, db: Any) -> bool:
+        if isinstance(exc, OSError) or means(exc, _LOST):
+            return True
+        return bool(self.dialect.is_disconnect(exc, db, None))
+
+    def explain(
+        self, exc: Exception, doing: str = "", record_id: str | None = None, *, lost: bool = False
+    ) -> TokenKeepError:
+        """
+        Return our error for a driver's, which may quote rows and options in its text.
+
+        Args:
+            exc: What the driver says.
+            doing: The statement: SELECT, INSERT, UPDATE, DELETE or CREATE.
+            record_id: The record that was meant. None if it was none, or several.
+            lost: Whether the connection is gone.
+        """
+        hint: str | None = "Try again; if it stays so, look at the server"
+        pattern = ""
+        if isinstance(exc, NoThread):
+            what = f"{{name}} was not asked: {exc}"
+        elif isinstance(exc, PoolTimeout):
+            what = "all connections of this process to {name} were in use"
+            hint = "Try again, or raise pool_size"
+        elif lost or isinstance(exc, TimeoutError) or means(exc, _LOST):
+            late = f"{{name}} did not answer within {self.timeout:g} seconds"
+            what = late if isinstance(exc, TimeoutError) else "the connection to {name} was lost"
+            if doing in {"INSERT", "UPDATE", "DELETE"}:
+                what += "; whether the change was made is not known"
+        else:
+            pattern, what, hint = next(row for row in _REFUSALS if means(exc, row[0]))
+        what = what.format(name=self.name, table=self.table, doing=doing, said=self._said(exc))
+        kind: type[TokenKeepError] = _KINDS.get(pattern, StoreUnavailable)
+        return kind(f"{what[0].upper()}{what[1:]}", token_id=record_id, hint=hint)
+
+    def _said(self, exc: Exception) -> str:
+        said = f"{type(exc).__name__} {_spelled(exc)}"
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        return said[:300]
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Pool] = []
+
+
+def _close_idle() -> None:
+    """Before a fork: what is in no pool is not inherited."""
+    for each in list(_databases):
+        each.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_close_idle)
+
+
+class _Refused:
+    """A way of logging in by which a MySQL server would learn the password: it is not told."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def authenticate(self, _: Any) -> Any:
+        from pymysql.err import OperationalError
+
+        raise OperationalError(2061, "It asks for the password itself")
+
+
+class _WithinTLS(_Refused):
+    """MySQL 8's own: told within TLS, as by its own programs, or under a key known beforehand."""
+
+    def authenticate(self, packet: Any) -> Any:
+        from pymysql._auth import caching_sha2_password_auth
+
+        link = self._link
+        if link.password and not link._secure and not link.server_public_key:  # noqa: SLF001 - nothing public says so
+            return super().authenticate(packet)
+        return caching_sha2_password_auth(link, packet)
+
+
+def _understood(url: str) -> tuple[URL, Any]:
+    scheme = scheme_of(url)
+    rest = url[len(scheme) :]
+    scheme = _DRIVERS.get(scheme, scheme.removeprefix("sql+"))
+    kind = scheme.partition("+")[0]
+    for name, value in options_of(url.rpartition("@")[2].partition("?")[2], kind):
+        refuse_blank(name, value)  # which SQLAlchemy leaves out
+    try:
+        parsed = make_url(scheme + rest)
+        dialect: Any = parsed.get_dialect()
+        dialect = dialect(dbapi=dialect.import_dbapi())
+    except ModuleNotFoundError as exc:
+        raise DriverMissing(
+            f"This kind of store needs the module {exc.name}, which is not installed",
+            hint=f"Install {exc.name}: pip install {_PACKAGES.get(str(exc.name), exc.name)}",
+        ) from None
+    except (ArgumentError, ValueError):
+        parsed, dialect = None, None
+    # An @ may be in a password, of which all behind it would be shown as the host.
+    behind = f"{parsed.host}{parsed.database}" if parsed else ""
+    if not parsed or (kind not in _IN_FILES and ("@" in behind or url.count("@") > 1)):
+        raise ConfigurationError(
+            f"The {kind} URL can't be read, or SQLAlchemy knows no such database",
+            hint="It is written scheme://user:password@host:port/database?name=value; "
+            "in a password @ is written %40, / is %2F, : is %3A, ? is %3F and # is %23",
+        )
+    return parsed, dialect
+
+
+def _link(db: Any) -> Any:
+    return getattr(db, "_sock", db)  # PyMySQL has nothing public that leads to its socket
+
+
+def _is_open(db: Any) -> bool:
+    """Tell whether an idle connection is open: one that has ended has something to say."""
+    try:
+        return not can_be_read(_link(db))
+    except Exception:  # noqa: BLE001 - each driver has its own for one that it has closed
+        return False
+
+
+def _end(db: Any) -> None:
+    # On the server first, lest it does later what nobody waits for.
+    with suppress(Exception):
+        db.cancel_safe(timeout=1.0)
+    with suppress(Exception):
+        cut(_link(db))
+
+
+def _close_late(begun: Begun[Any]) -> None:
+    with suppress(Exception):
+        begun.result(threading.TIMEOUT_MAX).close()
+
+
+def _spelled(exc: BaseException) -> str:
+    """Return an error's code and what it says; PostgreSQL quotes rows in further lines."""
+    codes = [getattr(exc, name, None) for name in ("sqlstate", "pgcode", "sqlite_errorname")]
+    code = next(filter(None, codes), None)
+    if exc.args and isinstance(exc.args[0], int):  # MySQL's own number
+        code = exc.args[0]
+    said = next((arg for arg in exc.args[::-1] if isinstance(arg, str)), "")
+    return f"{code}: {said.strip().partition(chr(10))[0]}"
+
+
+def means(exc: BaseException, meaning: str) -> bool:
+    """Return whether an error is what a pattern such as `BUSY` is for."""
+    return bool(re.search(meaning, _spelled(exc), re.IGNORECASE))
