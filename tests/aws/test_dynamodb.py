@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from math import inf, nextafter
 from threading import Barrier, Lock
@@ -15,7 +14,6 @@ from tokenkeep import StoreConflict, StoreForeign, StoreUnavailable
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.dynamodb import in_order
-from tokenkeep.testing.racing import in_processes
 from tokenkeep.testing.records import digits
 
 
@@ -199,18 +197,14 @@ def test_a_write_that_fails(watched, proxy, faults, error, said, stored):  # noq
 # Tables
 
 
-def test_all_make_the_table_at_once(url, client, place, proxy):
-    """Processes that start together on a missing table all get it; one that is there is kept."""
-    assert [[]] * 2 == in_processes(_opened, functools.partial(open_backend, url), 2)
+@pytest.mark.usefixtures("backend")
+def test_the_table_is_made_once(client, url, place, proxy):
+    """A missing table is made, paid by request; one that is there is kept."""
     made = client.describe_table(TableName=place)["Table"]
     assert "PAY_PER_REQUEST" == made["BillingModeSummary"]["BillingMode"]
 
     open_backend(proxy.of(url)).close()
     assert ["DescribeTable"] == proxy.operations()
-
-
-def _opened(backend, _):
-    return backend.scan(None, 1)
 
 
 @pytest.mark.parametrize("create", ["true", "false"])
