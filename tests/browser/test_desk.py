@@ -79,25 +79,6 @@ def test_panel(visit, add_user, zoho):
     assert zoho.counters.token_calls("refresh_token") == 1
 
 
-def test_revoked_while_typing(person, zoho):
-    """Whatever is pressed meanwhile: what was typed is sent once, after one login."""
-    person.lead("Alvarez").click()
-    person.fill(Company='"Söhne" & <b>')
-    person.make_happen("Expire now")
-    person.make_happen("Revoke from outside")
-    person.press("Save")
-    person.expect_trouble("What you typed is kept until then.")
-    person.ask_zoho()
-    person.accept()
-
-    expect(person.heading("Change the lead")).to_be_visible()
-    expect(person.page.get_by_label("Company")).to_have_value('"Söhne" & <b>')
-    [lead] = zoho.records(person.user).values()
-    assert lead["Company"] == "Acme"
-    person.press("Save")
-    expect(person.page.get_by_role("cell", name='"Söhne" & <b>')).to_be_visible()
-
-
 def test_pressed_twice(person, zoho):
     """While an answer takes its time, a button that is pressed twice sends one lead."""
     person.open("/leads/new")

@@ -120,16 +120,20 @@ def test_markup(visit, add_user, zoho, bypass_csp):
         expect(person.heading(heading)).to_be_visible()
         nothing_ran(person)
 
-    # What was typed is shown again after the next login.
-    person.open("/leads/new")
-    person.fill(Last_name=SCRIPT, Company=BREAKOUT)
+    # What was typed is shown again after the next login, and sent once.
+    person.open(f"/leads/{lead}")
+    person.fill(Company=f"{BREAKOUT}!")
     person.desk.withdraw(person.user)
     person.press("Save")
     nothing_ran(person)
     person.ask_zoho()
     person.accept()
-    expect(person.page.get_by_label("Company")).to_have_value(BREAKOUT)
+    expect(person.heading("Change the lead")).to_be_visible()
+    expect(person.page.get_by_label("Company")).to_have_value(f"{BREAKOUT}!")
+    assert zoho.records(person.user)[lead]["Company"] == BREAKOUT
     nothing_ran(person)
+    person.press("Save")
+    expect(person.page.get_by_role("cell", name=f"{BREAKOUT}!")).to_be_visible()
 
 
 def test_policy(person):

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
 
 import pytest
 
@@ -177,25 +176,6 @@ def test_what_is_not_imported_is_told(run, sdk_file, tmp_path):
     assert ("skipped", "ana@example.com") == (skipped["action"], skipped["user"])
     assert "--replace" in skipped["reason"]
     assert {"skipped": 1} == summary["rows"]
-
-
-def test_where_a_password_comes_from(run, mariadb, environment):
-    """A URL in a variable, or a variable of its own."""
-    database = mariadb.new_database()
-    columns = HEADER.replace("redirect_uri", "redirect_url").split(",")
-    texts = ", ".join(f"{name} varchar(255)" for name in columns)
-    with closing(mariadb.connect()) as db, db.cursor() as cursor:
-        cursor.execute(f"create table {database}.oauthtoken ({texts}, primary key (id))")
-        marks = ", ".join(["%s"] * len(ROW.split(",")))
-        cursor.execute(f"insert into {database}.oauthtoken values ({marks})", ROW.split(","))
-    url = f"mysql://app@{mariadb.host}:{mariadb.port}/{database}"
-    environment.setenv("OLD_TABLE", url.replace("app@", f"app:{mariadb.password}@"))
-
-    done = [run("import", "env:OLD_TABLE")]
-    environment.setenv("TOKENKEEP_SOURCE_PASSWORD", mariadb.password)
-    for each in (*done, run("import", url)):
-        assert (0, "ana@example.com") == (each.exit_code, each.stdout.split("\t")[2])
-        assert mariadb.password not in each.output
 
 
 def test_export_asks_first(*, run, run_json, at_terminal, store, tokens, tmp_path):

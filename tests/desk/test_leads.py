@@ -118,19 +118,6 @@ def cut_off(browser):
         browser.get("/leads")
 
 
-def test_restart(desk, zoho):
-    """After a restart nobody logs in again, and nobody's login has moved."""
-    people = [Person(desk, user) for user in PEOPLE]
-    zoho.counters.reset()
-    desk.stop()
-    desk.start()
-    for each in people:
-        each.look()
-
-    assert [each.complaints for each in people] == [[]] * 3
-    assert zoho.counters.token_calls() == 0
-
-
 @pytest.mark.parametrize("endpoint", ["settings", "records"])
 def test_refused_once(zoho, tmp_path, endpoint):
     """A refused access token is not seen, whatever the code, also while fields are asked for."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import urllib.parse
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
@@ -96,16 +94,6 @@ def test_an_answer_counts_once(browser, zoho):
     assert sorted(each.status for each in came) == [303] + [400] * 7
     assert browser.callback(answer).trouble == "NotThisLogin"
     assert zoho.counters.token_calls("authorization_code") == 1
-
-
-def test_the_worker_that_began_it_is_gone(browser, desk):
-    """Any worker takes the answer, also one that was not there yet."""
-    answer = consent(browser.begin(), user=ANA)
-    for each in desk.processes():
-        os.kill(each, signal.SIGKILL)
-    desk.processes()
-
-    assert browser.callback(answer).location == "/leads"
 
 
 def test_forged_answers(browser, desk, zoho):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import pytest
-from desk_driver import ANA, BEN, EVA, ROOT, Browser, DeskServer, consent, running
+from desk_driver import ANA, BEN, ROOT, Browser, DeskServer, consent, running
 
 import crm_desk.app
 import tokenkeep
@@ -104,62 +104,39 @@ def on(url, zoho, folder, **given):
     return running(DeskServer(zoho, folder, environ={"TOKENKEEP_STORE": url}, **given))
 
 
-def test_store_goes_away_and_comes_back(zoho, redis_server, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "leave", "come_back"),
+    [
+        ("redis_server", "stop", "start"),
+        # It holds a page up for a while.
+        pytest.param("mariadb", "pause", "resume", marks=pytest.mark.slow),
+    ],
+)
+def test_store_goes_away_and_comes_back(  # noqa: PLR0917
+    request, zoho, tmp_path, kind, leave, come_back
+):
     """Pages come all the same, say so, and keep what is typed; then all goes on."""
-    with on(redis_server.url(), zoho, tmp_path) as desk:
+    server = request.getfixturevalue(kind)
+    with on(server.url(), zoho, tmp_path) as desk:
         browser = Browser(desk)
         browser.log_in(ANA)
         page = browser.get("/leads/new")
-        redis_server.stop()
-        away = [browser.get("/leads"), browser.send(page, "/leads/new", **TYPED)]
-        first = Browser(desk).get("/")
-        redis_server.start()
+        getattr(server, leave)()
+        try:
+            began = time.monotonic()
+            away = [browser.get("/leads"), browser.send(page, "/leads/new", **TYPED)]
+            took = time.monotonic() - began
+            first = Browser(desk).get("/")
+        finally:
+            getattr(server, come_back)()
         until_back(browser)
         sent = browser.send(away[1], "/leads/new", **TYPED)
 
     assert [(each.status, each.trouble) for each in away] == [(503, "StoreUnavailable")] * 2
     assert typed_in(away[1]) == TYPED
     assert (first.status, sent.status) == (200, 303)
-    assert redis_server.password not in "".join(each.source for each in away) + desk.log()
-
-
-def test_postgresql(zoho, postgres, tmp_path):
-    """On PostgreSQL with two workers: log in, work, renew."""
-    with on(postgres.url(), zoho, tmp_path, workers=2) as desk:
-        browsers = {user: Browser(desk) for user in (ANA, EVA)}
-        for user, browser in browsers.items():
-            browser.log_in(user)
-            assert browser.add_lead("On PostgreSQL").status == 303
-        zoho.counters.reset()
-        desk.expire()
-        pages = [browser.get("/leads") for browser in browsers.values() for _ in range(8)]
-        assert {each.status for each in pages} == {200}
-        assert len({each.process for each in pages}) == 2
-        assert zoho.counters.token_calls("refresh_token") == 2
-        assert "PostgreSQL" in pages[0].text
-
-    assert postgres.password not in "".join(each.source for each in pages) + desk.log()
-
-
-@pytest.mark.slow
-def test_store_that_hangs(zoho, mariadb, tmp_path):
-    """It holds a page up for a while, which then says so and keeps what is typed."""
-    with on(mariadb.url(), zoho, tmp_path) as desk:
-        browser = Browser(desk)
-        browser.log_in(ANA)
-        page = browser.get("/leads/new")
-        mariadb.pause()
-        try:
-            began = time.monotonic()
-            held = browser.send(page, "/leads/new", **TYPED)
-            took = time.monotonic() - began
-        finally:
-            mariadb.resume()
-        until_back(browser)
-
-    assert (held.status, held.trouble) == (503, "StoreUnavailable")
-    assert typed_in(held) == TYPED
-    assert took < 30
+    assert took < 60
+    assert server.password not in "".join(each.source for each in away) + desk.log()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +247,8 @@ def test_told_to_end(zoho, tmp_path, endpoint, delay):
         desk.end()
         desk.start()
 
-        assert browser.get("/leads").status == 200
+        page = browser.get("/leads")
+        assert (page.status, "ana@example.com" in page.text) == (200, True)
         assert zoho.counters.token_calls() == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from contextlib import closing
 
 import pytest
@@ -88,23 +87,6 @@ def test_which_row_counts(filled, opened, store):
     assert [4, 1, 2, 3, 6, 7, 8, 9, 10, 5] == [int(values[0]) for _, values in source.lines()]
     assert 10 == sum(1 for _ in Merge(source, store).steps())
     assert "r4" == store.find_token(Token(user=ANA["user_name"])).refresh_token
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow(mariadb, opened, do):
-    """Invariant 13: the rows of a table five times as long take no more memory."""
-    values = "seq, concat('u', seq), 'c', 's', repeat('r', 100), 'a', null, 1764000000123, '', ''"
-    peaks = []
-    for count in (11_000, 55_000):
-        table = make_table(mariadb)
-        do(f"insert into {table}.oauthtoken select {values} from seq_1_to_{count}")
-        source = opened(table)
-        tracemalloc.start()
-        assert count == sum(1 for _ in source.lines())
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-
-    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_a_name_with_percent_signs_that_may_only_be_read(filled, do, opened):
