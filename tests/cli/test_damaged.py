@@ -119,22 +119,6 @@ def test_one_of_them(run, row, how, damaged, tmp_path, caplog):  # noqa: PLR0917
     assert 0 == run("list").exit_code
 
 
-def test_its_login_is_imported(run, row, damaged, tmp_path):
-    """A row that does not open is told, and all others are taken over."""
-    token = row[1]
-    bad = damaged("a broken seal")
-    (tmp_path / "in.csv").write_text(
-        "id,user_name,client_id,client_secret,refresh_token,access_token,grant_token,expiry_time,"
-        "redirect_uri,api_domain\n1,new,c,s,fresh,x,,,,https://www.zohoapis.com\n"
-        f"2,{token.user},c,s,{token.refresh_token},other,,,,https://www.zohoapis.com\n"
-    )
-
-    done = run("import", "in.csv", "--json")
-
-    assert 1 == json.loads(done.stdout.splitlines()[-1])["rows"]["new"], done.output
-    assert bad in done.output
-
-
 def test_a_damaged_database(run, store, tmp_path, edit):
     """To try again later is of no use: status 1."""
     for number in range(30):

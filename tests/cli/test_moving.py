@@ -167,17 +167,6 @@ def test_import_dry_and_again(run, sdk_file, tmp_path, environment):
         assert "secret " not in each.output
 
 
-def test_what_is_not_imported_is_told(run, sdk_file, tmp_path):
-    """In the row, and in the sum."""
-    run("import", str(sdk_file))
-    other = tmp_path / "other.txt"
-    other.write_text(f"{HEADER}\n{ROW.replace('secret', 'another')}\n")
-    skipped, summary = map(json.loads, run("import", str(other), "--json").stdout.splitlines())
-    assert ("skipped", "ana@example.com") == (skipped["action"], skipped["user"])
-    assert "--replace" in skipped["reason"]
-    assert {"skipped": 1} == summary["rows"]
-
-
 def test_export_asks_first(*, run, run_json, at_terminal, store, tokens, tmp_path):
     """What will be in the file is said before; anything but yes writes nothing; --yes asks not."""
     store.swap(tokens[0].but(status=Status.REVOKED, access_token=None))

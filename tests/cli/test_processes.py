@@ -47,7 +47,7 @@ def test_without_an_extra_it_says_how_to_get_it(missing, args, extras):
 
 @pytest.mark.parametrize("stays", [False, True])
 def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
-    """What ``emulate`` prints is all it takes to get a token; Ctrl-C ends it and tidies up."""
+    """What ``emulate`` prints is all it takes to get a token; Ctrl-C, or the system, ends it."""
     for name in ("TOKENKEEP_STORE", "TOKENKEEP_KEYS"):
         environment.delenv(name)
     where = ["--folder", str(tmp_path / "kept")] if stays else []
@@ -63,7 +63,7 @@ def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
     login = start("login", "--client-secret-file", str(secret_file), "--redirect-uri", ANY_PORT)
     out, err = login.communicate(timeout=60)
     token = start("token", "--user", user).communicate(timeout=60)[0]
-    emulator.send_signal(signal.SIGINT)
+    emulator.send_signal(signal.SIGTERM if stays else signal.SIGINT)
     emulator.communicate(timeout=60)
 
     assert login.returncode == 0, err

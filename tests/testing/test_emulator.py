@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -224,28 +223,6 @@ def test_configuration(control, zoho, tmp_path):
     assert zoho.us.token_url == known.table.by_name("us").token_endpoint
     assert (10, 60.0) == (known.profile.mint_limit, known.profile.mint_window)
     assert "profile" not in plain
-
-
-# In the foreground
-
-SERVE = """
-from tokenkeep.testing import ZohoEmulator, serve
-serve(ZohoEmulator(), lambda zoho: print(zoho.control_url, flush=True))
-print("left in order")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve(number):
-    """It serves until told to stop, and then returns."""
-    words = [sys.executable, "-c", SERVE]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        url = process.stdout.readline().strip()
-        assert 3600 == EmulatorControl(url).options.access_token_life
-        process.send_signal(number)
-        rest, _ = process.communicate(timeout=20)
-
-    assert ("left in order\n", 0) == (rest, process.returncode)
 
 
 # The package and the pytest plugin

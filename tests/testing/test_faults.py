@@ -39,14 +39,6 @@ def test_wrong_content(zoho, refresh, kind, begins, length):
     assert "access_token" not in response.text
 
 
-def test_times(zoho, refresh):
-    """A status of one's choice, as often as it was told; the next fault then takes over."""
-    zoho.faults.add(kind="status", status=500, times=2)
-    zoho.faults.add(kind="status", status=404, times=1)
-
-    assert [refresh().status_code for _ in range(4)] == [500, 500, 404, 200]
-
-
 @pytest.mark.parametrize(
     ("given", "met"),
     [
@@ -73,14 +65,6 @@ def test_matching(app, zoho, given, met):
 
     assert met == {name for name, each in answers.items() if each.status_code == 503}
     assert len(met) == fault.hits
-
-
-def test_refused(app, zoho):
-    """The CRM refuses a good access token, in its own words."""
-    zoho.faults.add(kind="refused", endpoint="org", status=403, code="NO_PERMISSION")
-    answer = app.crm("org", zoho.access_token())
-
-    assert (answer.status_code, answer.json()["code"]) == (403, "NO_PERMISSION")
 
 
 def test_slow(app, zoho):
