@@ -174,37 +174,11 @@ def test_what_was_asked_for_or_nothing(run, save, configured, which):
         assert (3, True) == (unnamed.exit_code, f"--user {token.user}" in unnamed.stderr)
 
 
-FRESH = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 3600}
-REJECTED = {"error": "invalid_grant"}
-
-
-@pytest.fixture
-def rotating(acme, endpoint):
-    """A provider that rotates, and the id of an expired token of it."""
-    server = endpoint()
-    return server, acme(issuer=server.url, refresh_token="the old one", expires_at=1.0).id
-
-
-def test_renew_after_a_rejection(rotating, run, run_json):
-    """``get`` goes on saying that a login is needed; ``renew`` asks once more, and heals."""
-    server, token_id = rotating
-    server.answers += [(400, REJECTED), (400, REJECTED), (200, FRESH)]
-    for command in ("token", "renew", "token"):
-        assert run(command, token_id).exit_code == 4
-    assert run_json("show", token_id)["status"] == "login_needed"
-
-    healed = run("renew", token_id)
-
-    assert healed.exit_code == 0, healed.output
-    assert run("token", token_id).stdout.strip() == "new-access"
-    assert run_json("show", token_id)["status"] == "ok"
-    assert server.sent == ["the old one"] * 3
-
-
-def test_an_answer_that_can_t_be_read(rotating, run):
+def test_an_answer_that_can_t_be_read(acme, endpoint, run):
     """It is said what to do, by the command and by the doctor, and nothing of what is in it."""
-    server, token_id = rotating
-    server.answers.append((200, {"data": FRESH}))
+    server = endpoint()
+    token_id = acme(issuer=server.url, refresh_token="the old one", expires_at=1.0).id
+    server.answers.append((200, {"data": {"access_token": "new-a", "refresh_token": "new-r"}}))
 
     failed = run("token", token_id)
     doctor = run("doctor").stdout

@@ -8,7 +8,7 @@ import pytest
 from cases import KINDS
 from renewal_processes import Fleet
 
-from tokenkeep import Status, StoreUnavailable, open_store
+from tokenkeep import Status
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -118,41 +118,3 @@ def test_server_killed_in_the_middle_of_a_renewal(fleet, place):
     assert told.get("access_token") == after.get("access_token") == fleet.stored.access_token
     assert fleet.calls == 1
     assert fleet.works(fleet.stored)
-
-
-@pytest.mark.parametrize("place", ["mariadb"], indirect=True)
-def test_a_server_that_takes_no_changes(fleet, place):
-    """
-    Invariant 3: as on a standby, what is good is handed out, and the provider is not asked.
-
-    Each write says that it was not done. Once the server takes changes, the store that was open
-    goes on without a restart.
-    """
-
-    def read_only(value):
-        with place.server.connect() as admin:
-            admin.cursor().execute(f"SET GLOBAL read_only = {value}")
-
-    keeper, before, empty = fleet.keeper(), fleet.stored, place.server.url()
-    fleet.zoho.add_user("good@example.com")
-    good = fleet.login("good@example.com", left=3000.0)
-    read_only(1)
-    try:
-        with open_store(empty, environ=place.environment) as nothing:
-            assert [] == nothing.get_tokens()
-        for write in (
-            lambda: open_store(empty, make=True, environ=place.environment),
-            lambda: keeper.get(id=fleet.id),
-            lambda: keeper.save(before.but(access_token="new", expires_at=None)),
-            lambda: keeper.revoke(fleet.id),
-            lambda: keeper.delete(fleet.id),
-        ):
-            with pytest.raises(StoreUnavailable, match=r"read-only.*primary"):
-                write()
-        assert good.access_token == keeper.get(id=good.id).access_token
-        assert (0, before) == (fleet.calls, fleet.stored)
-    finally:
-        read_only(0)
-
-    assert fleet.works(keeper.get(id=fleet.id))
-    assert fleet.calls == 1

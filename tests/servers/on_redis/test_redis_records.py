@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from itertools import product
+
 import pytest
 from cases import FIRST, ID, digits, mark, record
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from redis_keys import assert_consistent, key
 
 from tokenkeep import KeyRing, StoreTampered, Token, Vault
@@ -139,44 +140,35 @@ def test_spoiled_record(connect, client, url, spoiled):
 
 IDS = (HEADER, *map(digits, "abcdef"))
 TEXTS = tuple("abcdef")
-VERSIONS = ("1", "2", "3")
 TIMES = (-2.5, -1.5, 0.0, 1.1, 2.0, 1795000000.123456)  # few, so that several are due at once
-
-records = st.builds(
-    record,
-    id=st.sampled_from(IDS),
-    version=st.sampled_from(VERSIONS),
-    owner=st.sampled_from(TEXTS),
-    sealed=st.binary(max_size=5),
-    due_at=st.none() | st.sampled_from(TIMES) | st.floats(0, 10),
-    last_used_at=st.none() | st.floats(0, 10),
-    **dict.fromkeys(MARKS, st.none() | st.sampled_from(TEXTS)),
-)
-versions = st.none() | st.sampled_from(VERSIONS).map(digits)
-steps = st.one_of(
-    st.tuples(st.just("write"), records, versions),
-    st.tuples(st.just("write"), records, st.just("stored")),
-    st.tuples(st.just("delete"), st.sampled_from(IDS), versions),
-    st.tuples(st.just("touch"), st.sampled_from(IDS), st.floats(0, 10)),
-    st.tuples(st.just("clear")),
-)
-mark_values = st.tuples(st.sampled_from(MARKS), st.sampled_from(TEXTS).map(digits))
-others = st.tuples(st.just("id"), st.sampled_from(IDS))
-others |= st.tuples(st.just("owner"), st.sampled_from(TEXTS).map(digits))
+MARKED = tuple(mark(field, text) for field in MARKS for text in TEXTS)
+ALL = (*MARKED, *(mark("owner", text) for text in TEXTS), *(("id", each) for each in IDS))
 
 
-def outcome(backend, change):
-    name, *args = change
+def change(chosen):
+    """Return a change of a store, by chance."""
+    one, version, then = chosen(IDS), chosen((None, *map(digits, "123"))), chosen(TIMES)
+    values = {field: chosen((None, *TEXTS)) for field in MARKS}
+    values |= {name: chosen((None, *TIMES)) for name in ("due_at", "last_used_at")}
+    new = record(id=one, version=chosen("123"), owner=chosen(TEXTS), **values)
+
+    def replace(backend):  # most random writes would be conflicts
+        stored = backend.read(one)
+        backend.write(new, replaces=stored and stored.version)
+
+    changes = {
+        replace: 6,
+        lambda backend: backend.write(new, replaces=version): 2,
+        lambda backend: backend.delete(one, replaces=version): 2,
+        lambda backend: backend.touch(one, then): 2,
+        lambda backend: backend.clear(): 1,
+    }
+    return chosen([each for each, times in changes.items() for _ in range(times)])
+
+
+def outcome(backend, work):
     try:
-        if name == "write":
-            new, replaces = args
-            if replaces == "stored":  # most random writes would be conflicts
-                stored = backend.read(new.id)
-                replaces = stored and stored.version
-            return backend.write(new, replaces=replaces)
-        if name == "delete":
-            return backend.delete(args[0], replaces=args[1])
-        return getattr(backend, name)(*args)
+        return work(backend)
     except StoreConflict:
         return StoreConflict
 
@@ -185,31 +177,22 @@ def by_id(records):
     return sorted(records, key=lambda each: each.id)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    st.lists(steps, max_size=25),
-    st.lists(st.lists(mark_values | others, max_size=4), max_size=5),
-)
-def test_as_in_memory(backend, client, url, script, asked):
+@pytest.mark.parametrize("seed", range(40))
+def test_as_in_memory(backend, url, seed):
     """Whatever is done in whatever order, it ends as it does in memory."""
-    memory = MemoryBackend()
-    client.flushdb()
-    listed = [one for question in asked for one in question if one[0] in MARKS]
+    rand, memory = random.Random(seed), MemoryBackend()
 
-    for change in script:
-        assert outcome(memory, change) == outcome(backend, change)
+    for _ in range(25):
+        work = change(rand.choice)
+        assert outcome(memory, work) == outcome(backend, work)
 
     assert memory.scan(None, 100) == backend.scan(None, 100)
-    for each in IDS:
-        for one in (None, *listed):
-            assert memory.scan(each, 2, mark=one) == backend.scan(each, 2, mark=one)
-        for time in TIMES:
-            after = time, each
-            assert memory.due(2.0, 2, after=after) == backend.due(2.0, 2, after=after)
-            assert memory.due(time, 100) == backend.due(time, 100)
-    for question in asked:
+    for each, time in product(IDS, TIMES):
+        one = rand.choice((None, *MARKED))
+        assert memory.scan(each, 2, mark=one) == backend.scan(each, 2, mark=one)
+        assert memory.due(2.0, 2, after=(time, each)) == backend.due(2.0, 2, after=(time, each))
+        assert memory.due(time, 100) == backend.due(time, 100)
+        question = rand.sample(ALL, rand.randrange(4))
         assert by_id(memory.find(question)) == by_id(backend.find(question))
     assert_consistent(url)
 
