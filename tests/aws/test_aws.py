@@ -23,7 +23,6 @@ from tokenkeep import (
 )
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws import record_of, text_of
-from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.waiting import NoThread
 from tokenkeep.testing.records import digits
 
@@ -199,16 +198,6 @@ def test_refused(watched, proxy, service, code, message, said):  # noqa: PLR0917
     shown = "".join(traceback.format_exception(caught.value))
     assert "c2VhbGVk" not in shown
     assert "123456789012" not in shown
-
-
-def test_the_header_is_no_token(watched, proxy, service):
-    """The store's own record is read first of all: the error names no token."""
-    proxy.faults[READING[service]] = (refusal("AccessDeniedException"),)
-
-    with pytest.raises(StoreUnavailable, match=r"\(AccessDeniedException\)\. Allow") as caught:
-        watched.read(HEADER)
-
-    assert caught.value.token_id is None
 
 
 def test_nothing_is_logged(watched, caplog, aws):

@@ -57,14 +57,6 @@ def test_no_way_in(server, place, said):
     refused(lambda: open_backend(url), secret=server.password)
 
 
-def test_needless_password(server, setting):
-    """With a password that the server does not have."""
-    setting("requirepass", "")
-
-    url = f"redis://:hunter2@{server.host}:{server.port}/0"
-    assert LOGIN in refused(lambda: open_backend(url))
-
-
 @pytest.mark.parametrize("password", ["hunter2", "hünter2"])
 @pytest.mark.parametrize(
     ("says", "asked", "said"),
