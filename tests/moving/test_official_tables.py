@@ -90,6 +90,17 @@ def test_which_row_counts(filled, opened, store):
     assert "r4" == store.find_token(Token(user=ANA["user_name"])).refresh_token
 
 
+def test_columns_of_bytes(filled, opened, store, do):
+    """They are no text: nothing like b'…' is taken over."""
+    table = filled(ANA)
+    do(f"alter table {table}.oauthtoken modify refresh_token varbinary(255)")
+
+    (step,) = Merge(opened(table), store).steps()
+
+    assert ("skipped", "it holds bytes where text belongs") == (step.action.value, step.reason)
+    assert [] == store.get_tokens()
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow(mariadb, opened, do):
     """Invariant 13: the rows of a table five times as long take no more memory."""
