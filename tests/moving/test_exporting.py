@@ -70,7 +70,7 @@ def test_what_is_renewed_meanwhile(source, export, monkeypatch, which):
     """Each user is in it once, however their rows overtake each other."""
     for user, client in (("ana", "1000.A"), ("ana", "1000.B"), ("ben", "1000.A")):
         source.save_token(login(user, client_id=client, refresh_token=user + client))
-    walk, times = source.iter_tokens, count(NOW + 1)
+    walk, times = source.iter_tokens, count(2 * NOW)  # later than any save
 
     def while_others_renew(*, user=None, **options):
         for token in walk(user=user, **options):
