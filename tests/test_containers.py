@@ -222,39 +222,3 @@ def test_a_provider_that_rotates(stranger, redis_server):
     assert "[]" == found
     assert refused.startswith(StoreUnavailable.__name__)
     assert "TOKENKEEP_STATE" in refused
-
-
-@pytest.fixture
-def renew_as(world, fork, zoho, redis_server):
-    """Renew a login that rotates, as a user with a folder for the journal; return its token."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    zoho.options.rotation = "rotate_reuse_kills"
-    environ = configured(world, zoho, "[providers.zoho.profile]\nrotates = true\n")
-    url = redis_server.url()
-    with tokenkeep.open_store(url, environ=environ) as vault:
-        token = vault.save_token(login(zoho))
-
-    def renew(user, state):
-        def work(say):
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-            mine = environ | {"TOKENKEEP_STATE": str(state)}
-            with tokenkeep.open_store(url, environ=mine) as vault:
-                refusal(lambda: say(str(Keeper(vault).renew(token.id).access_token)), say)
-
-        (said,) = fork(work).end()
-        return said
-
-    return renew
-
-
-@pytest.mark.parametrize("state", ["volume", "volume/home/.local/state"])
-def test_root_beside_the_service(world, zoho, renew_as, state):
-    """What root does in its container (`docker exec -u root`) takes nothing from the service."""
-    for user in (0, NOBODY_KNOWS, 0, NOBODY_KNOWS):
-        said = renew_as(user, world / state)
-        assert zoho.is_active(said) if user else f"sudo -u '#{NOBODY_KNOWS}'" in said, said
-
-    assert {NOBODY_KNOWS} == {each.stat().st_uid for each in (world / "volume").rglob("*")}

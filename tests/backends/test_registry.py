@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -149,16 +147,6 @@ def test_wrong_url(folder, url, said):
     """A URL that can't be meant is refused with what to write, and nothing is made."""
     assert said in refused(url, ConfigurationError)
     assert list(folder.iterdir()) == []
-
-
-def test_no_driver_is_loaded_for_nothing(folder):
-    """Who uses another store loads no driver of a server's."""
-    code = (
-        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///t.db'); "
-        "print({'boto3', 'redis', 'sqlalchemy', 'pymysql', 'psycopg'} & set(sys.modules))"
-    )
-    env = {**os.environ, "HOME": str(folder)}
-    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True) == "set()\n"
 
 
 def test_missing_driver(monkeypatch):

@@ -22,10 +22,10 @@ from tokenkeep import (
     open_store,
 )
 from tokenkeep.clock import Clock
-from tokenkeep.providers import Profile, Providers
+from tokenkeep.providers import Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
-from tokenkeep.testing import FakeClock, emulator_configuration
+from tokenkeep.testing import FakeClock
 
 NOW = 1_800_000_000.0
 ROW = Token(provider="acme", user="nightly job", client_id="client", client_secret="s3cret")
@@ -164,6 +164,7 @@ def test_revoked(stage, has_endpoint):
     asked = [sent(stage.server, number)[1] for number in range(stage.server.connections)]
     assert (["a1"] if has_endpoint else []) == [each["token"] for each in asked if "token" in each]
     assert (not has_endpoint) == bool(revoked.renewal.to_revoke)
+    assert (not has_endpoint) == bool(keeper.sweep().unconfirmed)
     said = f"save it anew: tokenkeep delete {saved.id}"
     with pytest.raises(TokenRevoked, match=said) as caught:
         keeper.get(user="nightly job")
@@ -178,37 +179,6 @@ def test_revoked(stage, has_endpoint):
     assert "another" == sent(stage.server, -1)[1]["client_secret"]
 
 
-@pytest.mark.parametrize("deleted", [True, False])
-@pytest.mark.parametrize("lives", [60, None])
-def test_revoked_without_an_endpoint(stage, lives, deleted):
-    """What the server is not told ends by itself, and is not waited for any longer."""
-    new = {"access_token": "a1"} | ({"expires_in": lives} if lives else {})
-    stage.answers["client_credentials"] = new
-    keeper = stage.keeper()
-    keeper.get(id=keeper.save(ROW).id)
-    [row] = keeper.tokens()
-    (keeper.end if deleted else keeper.revoke)(row.id)
-
-    stage.clock.advance((lives or 3600) - 1)
-    assert (0, 1) == ((swept := keeper.sweep()).revoked, swept.unconfirmed)
-    stage.clock.advance(600)
-    swept = keeper.sweep()
-
-    assert ((1, 0) if lives else (0, 1)) == (swept.revoked, swept.unconfirmed)
-    assert (not deleted) == bool(list(keeper.tokens()))
-
-
-def test_a_login_since_it_was_revoked(stage):
-    """The end in the row is then of another access token: what was to be revoked still is."""
-    keeper = stage.keeper(grant="refresh_token", profile=Profile(revokes_grant=False))
-    alone = ROW.but(access_token="a0", expires_at=stage.clock.now() + 3600)
-    keeper.revoke(keeper.save(alone).id)
-    row = keeper.save(ROW.but(access_token="a1", refresh_token="r1", expires_at=1.0))
-
-    assert 1 == keeper.sweep().unconfirmed
-    assert (("access_token", "a0"),) == keeper.store.reread(row.id).renewal.to_revoke
-
-
 def test_in_six_methods(stage):
     """A store of one's own knows no providers, its keeper does."""
     with Keeper(ListStore(), providers=stage.keeper().providers, clock=stage.clock) as keeper:
@@ -221,14 +191,6 @@ def test_in_six_methods(stage):
             keeper.save(ROW)
 
         assert [saved.id] == [each.id for each in keeper.tokens()]
-
-
-def test_another_provider_that_needs_no_login():
-    """What a provider needs is said by its profile; the option of `OAuth2` sets it."""
-    own = OAuth2("acme", grant="client_credentials", profile=Profile(advisory=9)).profile
-
-    assert (False, False, 9) == (own.needs_login, own.rotates, own.advisory)
-    assert Profile().needs_login
 
 
 # Those of logins
@@ -296,26 +258,3 @@ def test_own_meaning(*, stage, answer, error, kind):
     failure = keeper.store.reread(saved.id).renewal.failure
     assert kind == failure.kind
     assert "s3cret" not in failure.error
-
-
-@pytest.mark.parametrize("known", [{}, {"environment": "production"}])
-def test_zoho_without_an_api_domain(zoho, tmp_path, known):
-    """A row of Zoho's that says no place knows it after its renewal, and is found by it."""
-    person = zoho.add_user("bo@example.com", data_center="eu", zgid="6000124")
-    (tmp_path / "zoho.toml").write_text(emulator_configuration(zoho))
-    client = zoho.client
-    row = Token(
-        user="bo@example.com:6000124",
-        client_id=client.client_id,
-        client_secret=client.client_secret,
-        refresh_token=zoho.refresh_token(person),
-        issuer=zoho.eu.token_url,
-        **known,
-    )
-    environ = {"TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml")}
-    with Keeper(open_store("memory:", environ=environ)) as keeper:
-        saved = keeper.save(row)
-        keeper.get(user=saved.user)
-
-        found = keeper.get(user=saved.user, environment="production", data_center="eu")
-        assert (saved.id, zoho.eu.api_url) == (found.id, found.api_domain)
