@@ -5,10 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
+from emulated import login
 from faulty_backend import PLACE, Faulty, Server, vault_over
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 
-from tokenkeep import KeyRing, Token
+from tokenkeep import Keeper, KeyRing, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
+from tokenkeep.integrations.zoho_sdk import SDKStore
 
 LOGIN = {"access_token": "a", "refresh_token": "r"}
 BOB = Token(user="bob", refresh_token="r2", **PLACE)
@@ -47,6 +50,8 @@ TRIPS = {
     "nothing new": (lambda vault, row: vault.save_token(row), "read"),
     "swap": (lambda vault, row: vault.swap(row.but(scope="x")), "write"),
     "delete": (lambda vault, row: vault.delete_token(row.id), "read find delete"),
+    "the SDK's save": (lambda vault, row: SDKStore(vault).save_token(
+        OAuthToken(id=row.id, access_token="another")), "read write"),
 }  # fmt: skip
 
 
@@ -61,6 +66,20 @@ def test_trips(call, trips):
     call(vault, row)
 
     assert trips.split() == backend.trips
+
+
+def test_trips_of_a_renewal(zoho):
+    """A lookup, the claim, and the answer."""
+    backend = Server()
+    row = vault_over(backend).save_token(login(zoho, access_token="a", expires_at=1.0))
+    for asked, looks in (({"id": row.id}, "read"), ({"user": row.user}, "find")):
+        vault, keeper = vault_over(backend), Keeper(vault_over(backend))
+        vault.swap(vault.reread(row.id).but(expires_at=1.0))
+        backend.trips.clear()
+
+        keeper.get(**asked)
+
+        assert [looks, "write", "write"] == backend.trips
 
 
 def test_the_cache_is_bounded(backend):

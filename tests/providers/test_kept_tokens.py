@@ -6,15 +6,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from provider_server import answering, as_json, assert_error_is_clean, response, sent
+from provider_server import answering, as_json, assert_error_is_clean, sent
 
 from tokenkeep import (
     EmptyLookup,
-    GrantRejected,
     Keeper,
-    LoginNeeded,
     ProviderRefused,
-    ProviderUnavailable,
     Status,
     Token,
     TokenRevoked,
@@ -226,35 +223,3 @@ def test_lifetime(*, stage, known, options, lifetime, renewals):
     assert lifetime == keeper.get(user="nightly job").renewal.lifetime
     again = keeper.save(ROW.but(access_token="new", refresh_token="r2", grant_token="code"))
     assert lifetime == again.renewal.lifetime
-
-
-class Gone(OAuth2):
-    """A provider whose status says what its body does not, or a field of its own does."""
-
-    def meaning(self, status, fields):
-        """Know two more."""
-        if status == 410:
-            return GrantRejected
-        return ProviderRefused if "no" in fields else super().meaning(status, fields)
-
-
-@pytest.mark.parametrize(
-    ("answer", "error", "kind"),
-    [
-        (response(b"<html>", "410 Gone"), LoginNeeded, "rejected"),
-        (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused, "configuration"),
-        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable, "transient"),
-    ],
-)
-def test_own_meaning(*, stage, answer, error, kind):
-    """The hook's meaning counts, also where nothing can be read, and is remembered in words."""
-    stage.answers["refresh_token"] = answer
-    keeper = stage.keeper(kind=Gone, grant="refresh_token")
-    saved = keeper.save(ROW.but(refresh_token="r1"))
-
-    with pytest.raises(error):
-        keeper.get(user="nightly job")
-
-    failure = keeper.store.reread(saved.id).renewal.failure
-    assert kind == failure.kind
-    assert "s3cret" not in failure.error
