@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from provider_server import answering, as_json, assert_error_is_clean, sent
 
@@ -18,7 +15,6 @@ from tokenkeep import (
     generate_key,
     open_store,
 )
-from tokenkeep.clock import Clock
 from tokenkeep.providers import Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
@@ -91,21 +87,6 @@ def test_fetched_by_itself(stage, scope, client_auth):
     scopes = {"scope": scope} if scope else {}
     assert {"grant_type": "client_credentials", **scopes, **in_body} == fields
     assert ("Authorization: Basic" in head) is (client_auth == "basic")
-
-
-def test_one_call(stage):
-    """However many ask at once, in stores of their own, one fetches it."""
-    keepers = [stage.keeper(Clock()) for _ in range(4)]
-    keepers[0].save(ROW)
-    barrier = threading.Barrier(16)
-
-    def get(number):
-        barrier.wait(30)
-        return keepers[number % 4].get(user="nightly job").access_token
-
-    with ThreadPoolExecutor(16) as pool:
-        assert 1 == len(set(pool.map(get, range(16))))
-    assert 1 == stage.server.connections
 
 
 @pytest.mark.parametrize(
