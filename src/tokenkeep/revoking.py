@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder, saving
+from tokenkeep.decision import CLOCK_SKEW
 from tokenkeep.errors import (
     ConfigurationError,
     ProviderUnavailable,
@@ -73,6 +74,10 @@ class Revocations:
                 not answer now is added. None means that nobody is known to be mute.
         """
         mute = set() if mute is None else mute
+        if spent := self._spent(token):
+            token = self._noted(token, spent)
+            if not token.renewal.to_revoke:
+                return token
         waiting, done = _waiting(token), list[Token]()
         whom = token.provider, token.issuer
         if whom in mute or not (waiting or token.ended):
@@ -92,6 +97,14 @@ class Revocations:
             else:
                 done.append(asked)
         return self._noted(token, done) if done or not waiting else token
+
+    def _spent(self, token: Token) -> list[Token]:
+        """Return the access tokens that were to be revoked, and have ended by themselves."""
+        # Of another status, the row's end is of a newer access token.
+        ends = token.expires_at if token.status is Status.REVOKED else None
+        if ends is None or self._clock.now() < ends + CLOCK_SKEW:
+            return []
+        return [each for each in _waiting(token) if each.access_token]
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""

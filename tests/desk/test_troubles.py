@@ -142,19 +142,19 @@ def test_postgresql(zoho, postgres, tmp_path):
 
 
 @pytest.mark.slow
-def test_store_that_hangs(zoho, postgres, tmp_path):
+def test_store_that_hangs(zoho, mariadb, tmp_path):
     """It holds a page up for a while, which then says so and keeps what is typed."""
-    with on(postgres.url(), zoho, tmp_path) as desk:
+    with on(mariadb.url(), zoho, tmp_path) as desk:
         browser = Browser(desk)
         browser.log_in(ANA)
         page = browser.get("/leads/new")
-        postgres.pause()
+        mariadb.pause()
         try:
             began = time.monotonic()
             held = browser.send(page, "/leads/new", **TYPED)
             took = time.monotonic() - began
         finally:
-            postgres.resume()
+            mariadb.resume()
         until_back(browser)
 
     assert (held.status, held.trouble) == (503, "StoreUnavailable")

@@ -34,6 +34,9 @@ TAKEN = {
     "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n"),
     "JSON as a form": response(WHOLE, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
     "utf-16": response(json.dumps(FIELDS).encode("utf-16")),
+    "latin-1": response(
+        json.dumps({**FIELDS, "by": "Jos\xe9"}, ensure_ascii=False).encode("latin-1")
+    ),
     "byte order mark": response(json.dumps(FIELDS).encode("utf-8-sig")),
     "all but the end": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + WHOLE,
     # A minted token is not thrown away, the old one may be dead; no ``error`` is none.
