@@ -15,7 +15,7 @@ from tokenkeep import (
     generate_key,
     open_store,
 )
-from tokenkeep.providers import Providers
+from tokenkeep.providers import Profile, Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
 from tokenkeep.testing import FakeClock
@@ -142,7 +142,6 @@ def test_revoked(stage, has_endpoint):
     asked = [sent(stage.server, number)[1] for number in range(stage.server.connections)]
     assert (["a1"] if has_endpoint else []) == [each["token"] for each in asked if "token" in each]
     assert (not has_endpoint) == bool(revoked.renewal.to_revoke)
-    assert (not has_endpoint) == bool(keeper.sweep().unconfirmed)
     said = f"save it anew: tokenkeep delete {saved.id}"
     with pytest.raises(TokenRevoked, match=said) as caught:
         keeper.get(user="nightly job")
@@ -155,6 +154,37 @@ def test_revoked(stage, has_endpoint):
     keeper.save(ROW.but(client_secret="another"))
     assert keeper.get(user="nightly job").access_token
     assert "another" == sent(stage.server, -1)[1]["client_secret"]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("lives", [60, None])
+def test_revoked_without_an_endpoint(stage, lives, deleted):
+    """What the server is not told ends by itself, and is not waited for any longer."""
+    new = {"access_token": "a1"} | ({"expires_in": lives} if lives else {})
+    stage.answers["client_credentials"] = new
+    keeper = stage.keeper()
+    keeper.get(id=keeper.save(ROW).id)
+    [row] = keeper.tokens()
+    (keeper.end if deleted else keeper.revoke)(row.id)
+
+    stage.clock.advance((lives or 3600) - 1)
+    assert (0, 1) == ((swept := keeper.sweep()).revoked, swept.unconfirmed)
+    stage.clock.advance(600)
+    swept = keeper.sweep()
+
+    assert ((1, 0) if lives else (0, 1)) == (swept.revoked, swept.unconfirmed)
+    assert (not deleted) == bool(list(keeper.tokens()))
+
+
+def test_a_login_since_it_was_revoked(stage):
+    """The end in the row is then of another access token: what was to be revoked still is."""
+    keeper = stage.keeper(grant="refresh_token", profile=Profile(revokes_grant=False))
+    alone = ROW.but(access_token="a0", expires_at=stage.clock.now() + 3600)
+    keeper.revoke(keeper.save(alone).id)
+    row = keeper.save(ROW.but(access_token="a1", refresh_token="r1", expires_at=1.0))
+
+    assert 1 == keeper.sweep().unconfirmed
+    assert (("access_token", "a0"),) == keeper.store.reread(row.id).renewal.to_revoke
 
 
 def test_in_six_methods(stage):
