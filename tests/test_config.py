@@ -143,28 +143,6 @@ def test_a_file_that_can_not_be_read(home, name, said):
         tokenkeep.settings({} if name == "home" else {"TOKENKEEP_CONFIG": str(home / name)})
 
 
-def test_data_centers_and_profiles(write):
-    """New data centres are known to the store; a profile keeps what it does not change."""
-    environ = write(
-        """
-        [zoho.data_centers.mars]
-        accounts = "https://accounts.zoho.example"
-        production = "https://www.zohoapis.example"
-
-        [providers.zoho.profile]
-        advisory = 60.0
-        """
-    )
-    store = tokenkeep.open_store("memory:", environ=environ)
-
-    saved = store.save_token(Token(access_token="a", api_domain="https://www.zohoapis.example"))
-
-    assert ("mars", "production") == (saved.data_center, saved.environment)
-    assert "https://accounts.zoho.example/oauth/v2/token" == saved.issuer
-    profile = store.providers.of(saved).profile
-    assert (60.0, 10) == (profile.advisory, profile.mint_limit)
-
-
 @pytest.mark.parametrize(
     ("url", "kind"), [("sqlte:///x.db", UnknownName), ("tokens.db", ConfigurationError)]
 )
