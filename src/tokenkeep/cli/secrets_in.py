@@ -10,26 +10,28 @@ from urllib.parse import unquote
 import click
 
 from tokenkeep import environment
-from tokenkeep.backends import BACKENDS
 from tokenkeep.backends.urls import SECRET_WORDS
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import trimmed
 
 _LONGEST = 65_536
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
 """An option with a value, also of a connection string that is itself an option."""
 
 
 def from_file(path: str, what: str = "secret") -> str:
-    """Return the *what* that a file holds, without white space around it; ``-`` is stdin."""
+    """
+    Return the *what* that a file holds, without white space around it.
+
+    ``-`` is standard input; on a terminal, it is asked for, unseen.
+    """
+    if path == "-" and sys.stdin.isatty():
+        return from_prompt(what, "")
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:
             secret = trimmed(file.read(_LONGEST))
-    except OSError as exc:
-        raise ConfigurationError(f"{name} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not text") from exc
     if not secret or not secret.isprintable():
@@ -60,21 +62,11 @@ def url_named(argument: str) -> str:
 
 def expect_no_password(url: str, instead: str) -> None:
     """Refuse an argument with a password in it, or with what looks like one."""
-    if any(map(_shows_password, (url, unquote(url)))):
+    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
+    if any(_SECRET.search(text) or password_of(text) for text in (url, unquote(url))):
         raise click.UsageError(
             f"A password in an argument can be seen in the process list. {instead}"
         )
-
-
-def _shows_password(url: str) -> bool:
-    scheme = _SCHEME.match(url)
-    if scheme is None:
-        return False  # no URL
-    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
-    kind = BACKENDS.get(scheme[1].lower())
-    # A file's URL is a path, in which no user is named.
-    is_path = kind is not None and kind.place == "file"
-    return bool(_SECRET.search(url[scheme.end() :]) or (not is_path and password_of(url)))
 
 
 def password_of(url: str) -> str | None:
