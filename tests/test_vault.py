@@ -7,7 +7,6 @@ from base64 import b64encode
 import pytest
 from emulated import login
 from faulty_backend import PLACE, Faulty, Server, vault_over
-from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 
 from tokenkeep import Keeper, KeyRing, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -37,6 +36,13 @@ def test_a_found_token_is_not_read_again(vault, backend):
         assert [] == backend.trips
 
 
+def saved(sdk, token_id):
+    """Save what the SDK has read, with another access token."""
+    token = sdk.find_token_by_id(token_id)
+    token.set_access_token("another")
+    sdk.save_token(token)
+
+
 TRIPS = {
     "find by user": (lambda vault, _: vault.find_token(Token(user="ana")), "find"),
     "find by credential": (lambda vault, _: vault.find_token(Token(access_token="a")), "find"),
@@ -50,8 +56,8 @@ TRIPS = {
     "nothing new": (lambda vault, row: vault.save_token(row), "read"),
     "swap": (lambda vault, row: vault.swap(row.but(scope="x")), "write"),
     "delete": (lambda vault, row: vault.delete_token(row.id), "read find delete"),
-    "the SDK's save": (lambda vault, row: SDKStore(vault).save_token(
-        OAuthToken(id=row.id, access_token="another")), "read write"),
+    "the SDK's look and save": (lambda vault, row: saved(SDKStore(vault), row.id),
+                                "read read write"),
 }  # fmt: skip
 
 
@@ -59,7 +65,7 @@ TRIPS = {
 def test_trips(call, trips):
     """A server is asked no more often than it takes."""
     backend = Server()
-    row = vault_over(backend).save_token(Token(user="ana", **LOGIN, **PLACE))
+    row = vault_over(backend).save_token(Token(user="ana", expires_at=4e9, **LOGIN, **PLACE))
     vault = vault_over(backend)
     backend.trips.clear()
 
@@ -110,3 +116,16 @@ def test_no_plaintext_on_disk(tmp_path):
         for secret in (b"the-mark-", b"the-key-", b"production"):
             for form in (secret, secret.hex().encode(), b64encode(secret)[:-2]):
                 assert form not in data
+
+
+def test_found_by_its_api_domain(vault):
+    """Known hosts and their aliases are one place; an unknown one is its own, with its port."""
+    hosts = ("https://www.zohoapis.eu", "http://127.0.0.1:8001", "http://127.0.0.1:8002/crm")
+    saved = [
+        vault.save_token(Token(user="ana", access_token="a", api_domain=each)) for each in hosts
+    ]
+
+    asked = ("api.zoho.eu", "http://127.0.0.1:8001/", "127.0.0.1:8002")
+    found = [vault.find_token(Token(user="ana", api_domain=each)) for each in asked]
+
+    assert saved == found
