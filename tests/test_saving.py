@@ -156,6 +156,13 @@ def test_an_update(changes):
     )
 
 
+def test_an_old_copy_says_nothing_of_the_lifetime():
+    """Where answers name none, it is what tells when to renew."""
+    row = ROW.with_renewal(lifetime=3600.0)
+
+    assert 3600.0 == save(row, access_token="a0", expires_at=500.0).renewal.lifetime
+
+
 @pytest.mark.parametrize(
     ("copy", "fits"),
     [({"scope": "x"}, True), ({"client_secret": "s2"}, True), ({"access_token": "a0"}, False),

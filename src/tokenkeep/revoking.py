@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder, saving
@@ -108,13 +108,13 @@ class Revocations:
 
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
-        confirmed = [secret for asked in done for secret in asked.pair if secret]
-        with letting_go(StoreError):  # revoking twice is harmless
+        # Revoking twice is harmless. But of deleted rows a sweep meets many, and each would wait
+        # for a store that can't be written.
+        with nullcontext() if token.ended else letting_go(StoreError):
             for _ in attempts(token.id, token.user):
-                left = [each for each in token.renewal.to_revoke if each[1] not in confirmed]
-                changed = token.with_renewal(to_revoke=tuple(left))
+                changed = _without(token, done)
                 try:
-                    if left or not token.ended:
+                    if changed.renewal.to_revoke or not token.ended:
                         return self._store.swap(changed)
                     self._store.delete_version(str(token.id), str(token.version))
                 except StoreConflict:
@@ -137,8 +137,10 @@ class Revocations:
             if newer is None:
                 return False
             with suppress(StoreConflict):
-                late = token.renewal.to_revoke
-                self._store.swap(saving.superseded(newer, late, revokes_grant=True))
+                # In no local variable: crash reports show those of each frame.
+                self._store.swap(
+                    saving.superseded(newer, token.renewal.to_revoke, revokes_grant=True)
+                )
                 return True
         return False
 
@@ -147,3 +149,9 @@ def _waiting(token: Token) -> list[Token]:
     # As tokens, whose repr is safe: crash reports show the locals of each frame.
     bare = token.but(access_token=None, refresh_token=None)
     return [bare.but(**dict([each])) for each in token.renewal.to_revoke]
+
+
+def _without(token: Token, done: list[Token]) -> Token:
+    confirmed = {asked.refresh_token or asked.access_token for asked in done}
+    left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
+    return token.with_renewal(to_revoke=left)
