@@ -45,6 +45,19 @@ def test_without_an_extra_it_says_how_to_get_it(missing, args, extras):
     )
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(save, environment, tmp_path, closed):
+    """What is printed goes nowhere, least of all into the store's file."""
+    store = f"sqlite:///{tmp_path}/tokens.db"
+    environment.setenv("TOKENKEEP_STORE", store)
+    token = save(user="ana", refresh_token="r1")
+    command = f"{sys.executable} -m tokenkeep -v delete --yes {token.id} {closed}"
+
+    assert 0 == subprocess.run(command, shell=True, check=False).returncode
+
+    assert b"Deleted" not in (tmp_path / "tokens.db").read_bytes()
+
+
 @pytest.mark.parametrize("stays", [False, True])
 def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
     """What ``emulate`` prints is all it takes to get a token; Ctrl-C, or the system, ends it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
-from moved_tokens import NEW, NOW, fill, login, unsaved
+from moved_tokens import NEW, NOW, fill, login, renewed, unsaved
 from official_sdk import run_sdk
 
 from tokenkeep import StoreError, StoreTampered
@@ -62,6 +63,28 @@ def test_of_each_user_one(source, export, tmp_path, environment):
     found, _ = run_sdk("8_0", READER, tmp_path / "sdk_tokens.txt", "ana")
     wanted = (f"{environment} 1000.A", domains[environment])
     assert wanted == (found["access_token"], found["api_domain"])
+
+
+@pytest.mark.parametrize("which", ["the one that is read", "the others"])
+def test_what_is_renewed_meanwhile(source, export, monkeypatch, which):
+    """Each user is in it once, however their rows overtake each other."""
+    for user, client in (("ana", "1000.A"), ("ana", "1000.B"), ("ben", "1000.A")):
+        source.save_token(login(user, client_id=client, refresh_token=user + client))
+    walk, times = source.iter_tokens, count(2 * NOW)  # later than any save
+
+    def while_others_renew(*, user=None, **options):
+        for token in walk(user=user, **options):
+            for its in [] if user else walk(user=token.user):
+                if (its.id == token.id) == (which == "the one that is read"):
+                    source.swap(renewed(its, next(times)))
+            yield token
+
+    monkeypatch.setattr(source, "iter_tokens", while_others_renew)
+
+    counts, lines = export()
+
+    assert {"exported": 2, "left out": 1} == counts
+    assert ["ana", "ben"] == sorted(line["user_name"] for line in lines)
 
 
 @pytest.mark.parametrize("generation", ["5_0", "8_0"])

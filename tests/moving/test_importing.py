@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import islice
+
 import pytest
 from moved_tokens import ANA
 
@@ -80,7 +83,7 @@ def test_a_user_who_is_there(*, run, store, write_csv, status, row, replace, exp
 
 
 def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_csv):
-    """Of rows of one user it takes the place of those before; all they had is seen to."""
+    """The others are left out and name it, in a second run too."""
     path = write_csv(
         ANA,
         BOB,
@@ -89,16 +92,27 @@ def test_the_last_row_of_a_user_with_a_refresh_token_counts(run, store, write_cs
         BOB | {"user_name": ""},  # Bob's, as it turns out
     )
 
-    updated = ("update", REPLACED)
-    assert [NEW_ROW, NEW_ROW, updated, ("skipped", LESS), THERE] == run(path)
+    left_out = ("skipped", "row 4 is for the same, and counts")
+    assert [left_out, NEW_ROW, NEW_ROW, left_out, THERE] == run(path)
+    assert [left_out, THERE, THERE, left_out, THERE] == run(path)
+    assert "r2" == store.find_token(Token(user=ANA["user_name"])).refresh_token
+    assert 2 == len(store.get_tokens())
+
+
+@pytest.mark.parametrize("last", [OTHER_LOGIN, {}])
+@pytest.mark.parametrize("done", range(4))
+def test_an_import_that_was_interrupted(*, run, store, write_csv, monkeypatch, last, done):
+    """The second run brings what the first one would have; also the login of an earlier row."""
+    monkeypatch.setattr("tokenkeep.moving.merging._PAGE", 1)
+    between = {"refresh_token": "between", "id": "2"}
+    path = write_csv(ANA, ANA | between, BOB, ANA | last | {"id": "4"})
+    with closing(Merge(open_source(path), store).steps()) as steps:
+        list(islice(steps, done))
+
+    run(path)
 
     ana = store.find_token(Token(user=ANA["user_name"]))
-    assert ("r2", (("refresh_token", ANA["refresh_token"]),)) == (
-        ana.refresh_token,
-        ana.renewal.replaced,
-    )
-    assert 2 == len(store.get_tokens())
-    assert [("skipped", LESS), THERE, THERE, ("skipped", LESS), THERE] == run(path)
+    assert (ANA | last)["refresh_token"] == ana.refresh_token
 
 
 def test_programs_go_on_with_their_ids(run, store, write_csv):

@@ -113,9 +113,6 @@ def test_who_renews_in_the_target_goes_on():
         # Another login, without what makes it last.
         (ONE_HOUR | {"access_token": "b"}, {}, Action.SKIP),
         ({"refresh_token": None}, {"refresh_token": None, "status": REVOKED}, Action.NOTHING),
-        # One row of a file after another, unless somebody has written in between.
-        ({"version": None, **OTHER_LOGIN}, {}, Action.UPDATE),
-        ({"version": None, **OTHER_LOGIN}, {"updated_at": LATER}, Action.SKIP),
     ],
 )
 def test_which_of_two_rows_counts(mine, there, expected):

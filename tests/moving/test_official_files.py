@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
+import sqlite3
 import tracemalloc
 
 import pytest
 from moved_tokens import ANA, NEW, NOW
 
 from tokenkeep import ConfigurationError
-from tokenkeep.moving import open_source
+from tokenkeep.moving import OfficialSource, open_source
 from tokenkeep.providers import Providers
 
 HELD = ("client_id", "client_secret", "refresh_token", "access_token", "grant_token",
@@ -120,10 +121,14 @@ def test_foreign_files(tmp_path, content, said):
 
     with pytest.raises(ConfigurationError, match=said):
         rows(path)
+
+
+def test_what_is_no_file(tmp_path):
+    """A folder, a pipe, and a path that can't be followed have a named error."""
     os.mkfifo(tmp_path / "pipe")
-    for other in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(ConfigurationError, match="is not a file"):
-            open_source(other)
+    for name, said in {"": "not a file", "pipe": "not a file", "a" * 300: "can't be read"}.items():
+        with pytest.raises(ConfigurationError, match=said):
+            open_source(tmp_path / name)
 
 
 def test_many_rows_stream(tmp_path):
@@ -140,12 +145,48 @@ def test_many_rows_stream(tmp_path):
     assert peak < 500_000
 
 
-def test_no_secret_in_a_frame(write_csv):
-    """Invariant 9: the error of a file that is cut off shows no row that was read before."""
-    path = write_csv(ANA)
-    path.write_text(path.read_text() + '2,"cut off')
+class Written(OfficialSource):
+    """What programs write while it is read: it is otherwise the second time."""
 
-    with pytest.raises(ConfigurationError) as caught:
+    def __init__(self, *states):
+        self._states = list(states)
+
+    def lines(self):
+        for number, each in enumerate(self._states.pop(0), 1):
+            yield number, [each[name] for name in NEW]
+
+
+def test_what_is_written_meanwhile():
+    """Which row of a user counts is known by what it holds: others may move it, or renew it."""
+    old, ben = ANA | {"refresh_token": "old"}, ANA | {"user_name": "ben", "access_token": "b"}
+    renewed = ANA | {"id": "2", "access_token": "renewed", "expiry_time": "1764009999000"}
+    source = Written([old, ANA | {"id": "2"}], [ben, old, renewed])
+
+    found = list(source.rows(NOW, Providers()))
+
+    assert [None, "row 2 is for the same, and counts", None] == [each.problem for each in found]
+    assert "renewed" == found[-1].token.access_token
+
+
+CONNECT = sqlite3.connect
+
+
+def without_room(*args, **options):
+    db = CONNECT(*args, **options)
+    db.execute("PRAGMA max_page_count = 4")
+    return db
+
+
+@pytest.mark.parametrize("said", ["damaged behind line 302", "temporary files.* is full"])
+def test_no_secret_in_a_frame(write_csv, monkeypatch, said):
+    """Invariant 9: no error shows a row that was read before."""
+    path = write_csv(*[ANA | {"user_name": str(n)} for n in range(300)])
+    if "damaged" in said:
+        path.write_text(path.read_text() + '2,"cut off')
+    else:
+        monkeypatch.setattr("tokenkeep.moving.noting.sqlite3.connect", without_room)
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
         rows(path)
 
     frames = [repr(each.frame.f_locals) for each in inspect.getinnerframes(caught.tb)]

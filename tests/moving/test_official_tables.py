@@ -89,6 +89,17 @@ def test_which_row_counts(filled, opened, store):
     assert "r4" == store.find_token(Token(user=ANA["user_name"])).refresh_token
 
 
+def test_columns_of_bytes(filled, opened, store, do):
+    """They are no text: nothing like b'…' is taken over."""
+    table = filled(ANA)
+    do(f"alter table {table}.oauthtoken modify refresh_token varbinary(255)")
+
+    (step,) = Merge(opened(table), store).steps()
+
+    assert ("skipped", "it holds bytes where text belongs") == (step.action.value, step.reason)
+    assert [] == store.get_tokens()
+
+
 def test_a_name_with_percent_signs_that_may_only_be_read(filled, do, opened):
     """They are the table's own, nothing of a driver's; SELECT on the one table is enough."""
     table = filled(ANA)

@@ -162,6 +162,23 @@ def test_dead_login(refused, answer, errors):
     assert error.error.lower() in {"invalid_grant", *map(str, errors)}
 
 
+def test_own_meaning(refused):
+    """The hook's word counts, also where nothing can be read; of the rest it is as usual."""
+
+    class Gone(OAuth2):
+        def meaning(self, status, fields):
+            if status == 410:
+                return GrantRejected
+            return ProviderRefused if "no" in fields else super().meaning(status, fields)
+
+    for answer, kind in (
+        (response(b"<html>", "410 Gone"), GrantRejected),
+        (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused),
+        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable),
+    ):
+        assert kind is type(refused(answer, Gone("hub")))
+
+
 def test_own_table(refused):
     """A class's own table counts as its options do."""
     own = {**OAuth2.errors, "BAD_TOKEN": GrantRejected, 190: GrantRejected}

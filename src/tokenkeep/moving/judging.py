@@ -42,10 +42,10 @@ def judge(row: Token, found: Sequence[Token], *, replace: bool, revokes_grant: b
 
     Of the same login, what was revoked on either side stays revoked; else
     what was written last counts, by the clocks of those who wrote it. Another
-    login in the target stays, unless it is of no use any more, or came with an
-    earlier row of the same source, or the source's row had it before and has got
-    its own since the target's was written. Where no single row of the target can
-    stand for the source's, nothing is done, and the reason says what is in the way.
+    login in the target stays, unless it is of no use any more, or the source's
+    row had it before and has got its own since the target's was written. Where no
+    single row of the target can stand for the source's, nothing is done, and the
+    reason says what is in the way.
 
     *found* are rows of the target that a save of this one would look at. With *replace*,
     another login takes the place of the target's.
@@ -138,8 +138,7 @@ def _of_two_logins(row: Token, there: Token, *, replace: bool) -> tuple[Action, 
     had_it = saving.is_older(row, its) if its else row.id == there.id
     is_newer = had_it and (row.logged_in_at or 0.0) > written(there)
     is_dead = there.status is Status.LOGIN_NEEDED and bool(row.version)
-    came_just_now = not row.version and row.logged_in_at == written(there)
-    if replace or is_newer or is_dead or came_just_now:
+    if replace or is_newer or is_dead:
         return Action.UPDATE, f"takes the place of {of} of this user"
     of = "a revoked login" if there.status is Status.REVOKED else of
     return Action.SKIP, f"the target has {of} of this user; --replace takes the source's"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from tokenkeep import saving
 from tokenkeep.errors import LookupFailed
-from tokenkeep.lookup import SECRETS, require_sendable, trimmed
+from tokenkeep.lookup import SECRETS, credentials, owner_of, require_sendable, trimmed
+from tokenkeep.moving.noting import Notes
 from tokenkeep.moving.sources import Row, Source
 from tokenkeep.token import Token
 
@@ -39,8 +42,9 @@ class OfficialSource(Source):
     """
     The tokens of a store of the official SDK's.
 
-    Of several rows of one user the last one with a refresh token counts: each
-    of one run takes the place of those before.
+    Of several rows of one user, or of none with one credential, the last one
+    with a refresh token counts, and the others are left out. So it is read once
+    before the first row is yielded, and a damaged one is refused whole.
     """
 
     kind: str
@@ -52,16 +56,49 @@ class OfficialSource(Source):
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """See `Source.rows`."""
+        with closing(Notes()) as notes:
+            for row in self._read(providers):
+                if row.problem is None:
+                    thing, mark = _marks(row.token, notes)
+                    lasts = row.token.refresh_token is not None
+                    notes.put(thing, row.number or 0, mark, lasts=lasts)
+            for row in self._read(providers):
+                yield row if row.problem else _judged(row, notes, now)
+
+    def _read(self, providers: Providers) -> Iterator[Row]:
         for number, values in self.lines():
-            row = _read_row(number, values, providers, now)
+            row = _read_row(number, values, providers)
             del values  # crash reports show the locals of each frame
             yield row
 
 
-def _read_row(number: int, values: Sequence[object], providers: Providers, now: float) -> Row:
+def _marks(token: Token, notes: Notes) -> tuple[bytes, bytes]:
+    """Return what a row is for, and what tells it from others like it, also renewed."""
+    thing = owner_of(token, None if token.user else credentials(token)[0])
+    login = token.refresh_token or token.grant_token or token.access_token
+    # Not its number: others may be written before it while it is read.
+    return notes.mark(thing), notes.mark(repr((token.id, token.client_secret, login)))
+
+
+def _judged(row: Row, notes: Notes, now: float) -> Row:
+    """Return a row as it is saved first, or the reason against it."""
+    thing, mark = _marks(row.token, notes)
+    number, counts = notes.find(thing) or (row.number, mark)
+    if counts != mark:
+        return replace(row, problem=f"row {number} is for the same, and counts")
+    # Where it comes from it may go on being used, whatever grant it came of.
+    given = row.token.with_renewal(given=True)
+    first = saving.first(given, login=secrets.token_hex(16), now=now)
+    return replace(row, token=first.but(id=row.token.id))
+
+
+def _read_row(number: int, values: Sequence[object], providers: Providers) -> Row:
     """Return what a row holds; or why it can't be taken over, and nothing secret."""
     if len(values) != len(FIELDS):
         problem = f"it has {len(values)} columns, not {len(FIELDS)}"
+        return Row(number=number, token=Token(), problem=problem)
+    if any(isinstance(value, bytes) for value in values):
+        problem = "it holds bytes where text belongs"
         return Row(number=number, token=Token(), problem=problem)
     texts = (trimmed("" if value is None else str(value)) for value in values)
     found = {name: text for name, text in zip(FIELDS.values(), texts, strict=True) if text}
@@ -81,8 +118,5 @@ def _read_row(number: int, values: Sequence[object], providers: Providers, now: 
         except LookupFailed as exc:
             problem = exc.what
         else:
-            # Where it comes from it may go on being used, whatever grant it came of.
-            given = providers.locate(token).with_renewal(given=True)
-            first = saving.first(given, login=secrets.token_hex(16), now=now)
-            return Row(number=number, token=first.but(id=token.id))
+            return Row(number=number, token=providers.locate(token))
     return Row(number=number, token=Token(id=found.get("id")), problem=problem)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, TokenKeepError, UnknownName
 from tokenkeep.moving.judging import written
+from tokenkeep.moving.noting import Notes
 from tokenkeep.moving.official import FIELDS, OfficialSource
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tokenkeep.moving.official import Lines
@@ -35,14 +36,15 @@ class CSVFile(OfficialSource):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if path.exists() and not path.is_file():
-            raise ConfigurationError(f"{path} is not a file", hint="Name the file with the tokens")
         next(self.lines(), None)  # refuses what is no such file
 
     def lines(self) -> Lines:
         """See `OfficialSource.lines`; they count from 2, the header is the first."""
         path = self._path
         try:
+            if path.exists() and not path.is_file():
+                hint = "Name the file with the tokens"
+                raise ConfigurationError(f"{path} is not a file", hint=hint)
             # Without newline="" a line break inside a token would be changed.
             with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                 # Strict: else a quote that was never closed hides all that follows.
@@ -108,16 +110,23 @@ def export_csv(
     is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
-        with private_file.appearing(path) as file:
+        with private_file.appearing(path) as file, closing(Notes()) as seen:
             lines = csv.DictWriter(file, FIELDS)
             lines.writeheader()
             for token in store.iter_tokens(on_error=on_error):
-                its = store.iter_tokens(user=token.user, on_error=told.append)
-                later = (t for t in (its if token.user else ()) if _rank(t) > _rank(token))
-                is_in = is_of_use(token) and not any(map(is_of_use, later))
-                counts["exported" if is_in else "left out"] += 1
-                if is_in:
-                    lines.writerow(_row(counts["exported"], token))
+                counts["left out"] += 1
+                its: Iterable[Token] = [token]
+                if token.user:
+                    user = seen.mark(token.user)
+                    if seen.find(user):
+                        continue
+                    seen.put(user)
+                    # All at once: they may overtake each other while others are read.
+                    its = store.iter_tokens(user=token.user, on_error=told.append)
+                best = max(filter(is_of_use, its), key=_rank, default=None)
+                if best is not None:
+                    counts.update({"exported": 1, "left out": -1})
+                    lines.writerow(_row(counts["exported"], best))
     except FileExistsError as exc:
         raise ConfigurationError(
             f"There is a file {path} already; it is left as it is", hint="Name another one"
