@@ -67,6 +67,14 @@ def test_matching(app, zoho, given, met):
     assert len(met) == fault.hits
 
 
+def test_refused(app, zoho):
+    """The CRM refuses a good access token, in its own words."""
+    zoho.faults.add(kind="refused", endpoint="org", status=403, code="NO_PERMISSION")
+    answer = app.crm("org", zoho.access_token())
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "NO_PERMISSION")
+
+
 def test_slow(app, zoho):
     """The right answer comes late; a request whose client leaves before takes no effect."""
     zoho.faults.add(kind="slow", delay=0.1)
