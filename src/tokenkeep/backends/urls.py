@@ -50,6 +50,13 @@ def scheme_of(url: str) -> str:
     return match[1].lower()
 
 
+def password_of(url: str) -> str | None:
+    """Return what a URL has behind its user, up to the last @. None if there is no such part."""
+    user, at, _ = url.partition(":")[2].rpartition("@")
+    _, colon, password = user.partition(":")
+    return password if at and colon else None
+
+
 def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
     """Take a query apart; `ConfigurationError` if it is not ``name=value`` or empty."""
     from urllib.parse import parse_qsl

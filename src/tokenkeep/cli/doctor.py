@@ -18,7 +18,7 @@ from tokenkeep.cli.session import Columns, Session, counted, missing, pass_sessi
 from tokenkeep.cli.tokens import why_unconfirmed
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
-from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError
+from tokenkeep.errors import ConfigurationError, KeyUnsafe, TokenKeepError, UnknownName
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
@@ -57,7 +57,8 @@ def doctor(session: Session) -> None:
 
     The store, its keys, who can read them, what is left to do, the provider
     and the clock. Exits with 1 if a check failed. Nothing is changed, except
-    that opening a store takes away rights that others have to it.
+    that opening a store takes away rights that others have to it, and that the
+    journal is made where a provider rotates refresh tokens, to see that it can be.
     """
     failed = False
 
@@ -152,7 +153,7 @@ def _of_store(session: Session, url: str, path: Path | None, used: Used) -> Iter
     yield Check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))
     yield from _tried("key", _tokens(vault, used))
-    yield from _tried("journal", _journal(vault))
+    yield from _tried("journal", _journal(vault, used))
 
 
 def _risks(vault: Vault) -> Iterator[Check]:
@@ -191,8 +192,8 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             yield Check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
 
 
-def _journal(vault: Vault) -> Iterator[Check]:
-    """Say whether answers wait that could not be saved, or not even read."""
+def _journal(vault: Vault, used: Used) -> Iterator[Check]:
+    """Say whether answers wait that could not be saved, or read; and that more have a place."""
     waiting = list(vault.journal.entries())
     unread = [entry for entry in waiting if entry.unread is not None]
     answers = counted(len(unread or waiting), "answer of the provider", "answers of the provider")
@@ -203,8 +204,16 @@ def _journal(vault: Vault) -> Iterator[Check]:
         hint = "Teach it to read them (docs/providers.md, read_answer), then: tokenkeep sweep"
     if waiting:
         yield Check("journal", "warning", text, hint)
-        return
-    yield Check("journal", "ok", "nothing waits to be saved")
+    if any(_rotates(vault.providers, name) for name in {*used, vault.providers.default}):
+        vault.journal.prepare()
+    if not waiting:
+        yield Check("journal", "ok", "nothing waits to be saved")
+
+
+def _rotates(providers: Providers, name: str) -> bool:
+    with suppress(UnknownName):  # said when it is asked
+        return providers.named(name).profile.rotates
+    return False
 
 
 def _answers(providers: Providers, name: str, used: Used) -> Iterator[Check]:
