@@ -124,19 +124,13 @@ class FileBackend(OnDisk, TableBackend):
             private_file.create(self._path)
         with self._path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            holder = os.getpid()
-            try:
-                _expect_same(file, self._path.stat())
-                table = self._table().copy()
-                before = table.commits
-                result = work(table)
-                if table.commits != before:
-                    self._save(table, file)
-                return result
-            finally:
-                # Closing is not enough: a child forked meanwhile has it open, too.
-                if os.getpid() == holder:
-                    fcntl.flock(file, fcntl.LOCK_UN)
+            _expect_same(file, self._path.stat())
+            table = self._table().copy()
+            before = table.commits
+            result = work(table)
+            if table.commits != before:
+                self._save(table, file)
+            return result
 
     def _save(self, table: Table, old: IO[bytes]) -> None:
         """Replace the file by one with these records, on disk when this returns."""

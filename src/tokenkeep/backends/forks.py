@@ -94,7 +94,7 @@ def reentered() -> StoreUnavailable:
     return StoreUnavailable(
         "The store was asked by a signal handler or finalizer that interrupted "
         "a call of the same thread to it, or by a hook before a fork",
-        hint="Set a flag there, and ask outside of it. Greenlets are kept apart only "
+        hint="Set a flag in the handler, and ask outside of it. Greenlets are kept apart only "
         "where gevent has patched before tokenkeep was imported",
     )
 
