@@ -1,4 +1,4 @@
-"""The command that looks whether everything is in order; nothing is made or changed."""
+"""The command that looks whether everything is in order."""
 
 from __future__ import annotations
 
