@@ -186,75 +186,31 @@ def refusal(work, say):
         say(f"{type(exc).__name__}: {exc}")
 
 
+KEY = tokenkeep.generate_key()
+
+
 @pytest.mark.parametrize(
-    ("environ", "url", "named"),
-    [({}, None, ["TOKENKEEP_STORE"]),
-     ({}, "sqlite:///{}/volume/{}.db", ["TOKENKEEP_KEYS", "TOKENKEEP_KEY_FILE"]),
-     ({"TOKENKEEP_KEY_FILE": "~nobody-knows/keys"}, "sqlite:///{}/x.db", ["TOKENKEEP_KEY_FILE"])],
+    ("environ", "url", "kind", "named"),
+    [({}, None, ConfigurationError, ["TOKENKEEP_STORE"]),
+     ({}, "sqlite:///{}/volume/{}.db", ConfigurationError,
+      ["TOKENKEEP_KEYS", "TOKENKEEP_KEY_FILE"]),
+     ({"TOKENKEEP_KEY_FILE": "~nobody-knows/keys"}, "sqlite:///{}/x.db", ConfigurationError,
+      ["TOKENKEEP_KEY_FILE"]),
+     # A provider that rotates is not asked where there is no place for its answer.
+     ({"TOKENKEEP_KEYS": KEY}, "a server", StoreUnavailable, ["TOKENKEEP_STATE"])],
 )  # fmt: skip
-def test_what_is_needed_is_named(*, stranger, world, environ, url, named):
+def test_what_is_needed_is_named(*, stranger, world, redis_server, environ, url, kind, named):
     """Where something has to be told, one error names the variable that tells it."""
+    server = redis_server.url()
 
     def save():
-        where = url and url.format(world, os.geteuid())
+        where = server if url == "a server" else url and url.format(world, os.geteuid())
         with tokenkeep.open_store(where, environ=environ) as store:
             store.save_token(Token(user="ana", client_id="c", refresh_token="r"))
+            store.journal.prepare()
 
     (said,) = stranger(lambda say: refusal(save, say))
 
-    assert said.startswith(ConfigurationError.__name__)
+    assert said.startswith(kind.__name__)
     for name in named:
         assert name in said
-
-
-def test_a_provider_that_rotates(stranger, redis_server):
-    """It is not asked where there is no place for its answer: the variable is named."""
-    urls = iter([redis_server.url(), redis_server.url()])
-
-    def work(say):
-        environ = {"TOKENKEEP_KEYS": tokenkeep.generate_key()}
-        with tokenkeep.open_store(next(urls), environ=environ) as vault:
-            say(str(vault.journal.answers("r")))
-            refusal(vault.journal.prepare, say)
-
-    found, refused = stranger(work)
-
-    assert "[]" == found
-    assert refused.startswith(StoreUnavailable.__name__)
-    assert "TOKENKEEP_STATE" in refused
-
-
-@pytest.fixture
-def renew_as(world, fork, zoho, redis_server):
-    """Renew a login that rotates, as a user with a folder for the journal; return its token."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    zoho.options.rotation = "rotate_reuse_kills"
-    environ = configured(world, zoho, "[providers.zoho.profile]\nrotates = true\n")
-    url = redis_server.url()
-    with tokenkeep.open_store(url, environ=environ) as vault:
-        token = vault.save_token(login(zoho))
-
-    def renew(user, state):
-        def work(say):
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-            mine = environ | {"TOKENKEEP_STATE": str(state)}
-            with tokenkeep.open_store(url, environ=mine) as vault:
-                refusal(lambda: say(str(Keeper(vault).renew(token.id).access_token)), say)
-
-        (said,) = fork(work).end()
-        return said
-
-    return renew
-
-
-@pytest.mark.parametrize("state", ["volume", "volume/home/.local/state"])
-def test_root_beside_the_service(world, zoho, renew_as, state):
-    """What root does in its container (`docker exec -u root`) takes nothing from the service."""
-    for user in (0, NOBODY_KNOWS, 0, NOBODY_KNOWS):
-        said = renew_as(user, world / state)
-        assert zoho.is_active(said) if user else f"sudo -u '#{NOBODY_KNOWS}'" in said, said
-
-    assert {NOBODY_KNOWS} == {each.stat().st_uid for each in (world / "volume").rglob("*")}

@@ -419,6 +419,7 @@ def desk(zoho, tmp_path, monkeypatch):
         "REPOSITORY": ROOT,
         "REDIRECT_URI": zoho.client.redirect_uris[0],
         "SESSION_KEY": "of the cookies",
+        "TERM": "dumb",  # no progress is drawn
     }.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(tmp_path)

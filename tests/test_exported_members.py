@@ -28,7 +28,8 @@ def test_exported_names_are_there(name):
 CORE = """
 import sys, tokenkeep
 tokenkeep.Keeper(tokenkeep.open_store('memory:', environ={}))
-heavy = {'click', 'rich', 'starlette', 'uvicorn', 'pytest', 'zohocrmsdk', 'requests'}
+heavy = {'click', 'rich', 'starlette', 'uvicorn', 'pytest', 'zohocrmsdk', 'requests',
+         'boto3', 'redis', 'sqlalchemy', 'pymysql', 'psycopg'}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 QUIET = """

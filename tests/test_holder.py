@@ -128,12 +128,3 @@ def test_nonsense_is_not_dead(text):
     for pid in (2**80, "x", None):
         assert not holder.is_dead(changed(pid=pid))
     assert holder.name(text) == "unknown"
-
-
-def test_child_is_not_its_parent(fork):
-    """After a fork the child describes itself, not the process it came from."""
-    parent = json.loads(holder.me())
-    child = json.loads(fork(lambda say: say(holder.me())).end()[0])
-
-    assert parent["pid"] != child["pid"]
-    assert (parent["boot"], parent["namespace"]) == (child["boot"], child["namespace"])

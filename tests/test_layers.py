@@ -118,12 +118,3 @@ def test_what_it_must_not_need(module):
     # A command may have an emulator, inside its function. Who has locks must know of forks.
     needed = {*imports(module, as_it_loads=part == "cli")} - {"backends.forks"}
     assert not forbidden & {top(each) for each in needed}
-
-
-def test_a_keeper_asks_nobody_what_he_is():
-    """Its store is made a whole one at the start: nothing is looked for at it later."""
-    tree = ast.parse(NAMED["keeper"].read_text())
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-
-    asked = {call.id for call in calls if isinstance(call, ast.Name)}
-    assert not asked & {"getattr", "hasattr", "isinstance"}

@@ -207,9 +207,3 @@ def test_what_opens_but_makes_no_sense(kept, plain):
         records.unseal(sealed_anew(seal(kept), lambda _: plain), KEYS)
 
     assert "the-token" not in reported(caught.value)
-
-
-def test_a_key_that_the_store_may_have_by_now():
-    """Whoever reads is told that the record is sealed under a newer data key."""
-    with pytest.raises(KeyError):
-        records.unseal(replace(seal(TOKEN), key=2), KEYS)

@@ -8,11 +8,9 @@ import pytest
 
 from tokenkeep import (
     Claim,
-    DuplicateRefreshToken,
     EmptyLookup,
     Failure,
     Renewal,
-    StaleToken,
     Status,
     StoreConflict,
     Token,
@@ -48,9 +46,6 @@ ROW = Token(
 NAMELESS = ROW.but(id="nameless", user=None, access_token="a3", refresh_token="r3",
                    grant_token="g3")  # fmt: skip
 SECOND = ROW.but(id="second", user="bob", access_token="a2", refresh_token="r2", grant_token="g2")
-OLDER = rotated(ROW, "r1").but(access_token="a1")
-"""A row whose refresh token was ``r``, and is ``r1`` now."""
-
 EACH = {"revokes_grant": False}
 """At a provider that revokes each refresh token for itself."""
 
@@ -106,16 +101,6 @@ def test_the_row_of_an_id():
             planned([], **by_id, **{name: "other"})
 
 
-@pytest.mark.parametrize("name", saving.FIXED)
-def test_a_refresh_token_is_in_one_row(name):
-    """A save that would put it into a second one is refused, and names the row that has it."""
-    with pytest.raises(DuplicateRefreshToken) as refused:
-        planned([ROW], **{"user": "ana", "client_id": "c", "refresh_token": "r", **PLACE,
-                          name: "other"})  # fmt: skip
-
-    assert "row" == refused.value.token_id
-
-
 # Whose it is becomes known
 
 
@@ -169,6 +154,13 @@ def test_an_update(changes):
     assert after == (ROW.but(**changes, updated_at=NOW) if changes else ROW).with_renewal(
         lifetime=lifetime
     )
+
+
+def test_an_old_copy_says_nothing_of_the_lifetime():
+    """Where answers name none, it is what tells when to renew."""
+    row = ROW.with_renewal(lifetime=3600.0)
+
+    assert 3600.0 == save(row, access_token="a0", expires_at=500.0).renewal.lifetime
 
 
 @pytest.mark.parametrize(
@@ -295,18 +287,6 @@ def test_what_a_login_replaces(given, habits, where):
 
 
 # Something older
-
-
-@pytest.mark.parametrize("status", [None, Status.REVOKED, Status.LOGIN_NEEDED])
-def test_something_older(status):
-    """A refresh token that a row had before is refused, whatever became of it, whoever saves."""
-    row = died(OLDER, status, 2.0) if status else OLDER
-    for saved in ({}, {"user": "ana", "client_id": "c", **PLACE}, {"user": "bob"}):
-        with pytest.raises(StaleToken) as refused:
-            planned([row], refresh_token="r", access_token="x", **saved)
-        assert "row" == refused.value.token_id
-    with pytest.raises(StaleToken):
-        planned([row], by_id=row, id="row", refresh_token="r")
 
 
 def test_how_much_is_remembered():

@@ -132,18 +132,6 @@ def test_configuration(tmp_path, text, url):
         assert SECRET not in reported(caught.value)
 
 
-def test_settings_show_no_secret(tmp_path):
-    """Neither the store's URL nor a provider's options are shown, nor by an error in them."""
-    path = tmp_path / "config.toml"
-    acme = f"[providers.acme]\nkind = 'oauth2'\nerrors = {{ {SECRET} = 'GrantRejected' }}"
-    path.write_text(f"{CONFIGURED}{acme}")
-    found = tokenkeep.settings({"TOKENKEEP_CONFIG": str(path)})
-
-    assert SECRET in str(dict(found.options["acme"]))
-    assert SECRET not in repr(found)
-    assert SECRET not in repr(found.options)
-
-
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, StoreUnavailable])
 @pytest.mark.parametrize(
     ("url", "name"),

@@ -173,21 +173,6 @@ def test_all_are_deleted_with_one_that_does_not_open(vault, backend):
 # Ids made of what a row is for
 
 
-def test_the_same_thing_has_the_same_id():
-    """Who saves a user's token makes the same row, in another version after it was deleted."""
-    backend = Named()
-    vault = vault_over(backend)
-    one = vault.save_token(ANA)
-    vault.delete_token(one.id)
-    again = vault_over(backend).save_token(ANA.but(**LATER))
-
-    assert one.id == again.id == f"tk_{backend.id_for(again.owner)}"
-    assert one.version != again.version
-    with pytest.raises(StoreConflict):
-        vault.swap(one)
-    assert "r2" == vault.reread(one.id).refresh_token
-
-
 def test_what_is_listed_late():
     """It is found by all that makes it unique; what nobody could see is made one by a renewal."""
     backend, clock = Late(), FakeClock()

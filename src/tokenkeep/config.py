@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
-from tokenkeep.backends import open_backend, owned, shows_password
+from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
+from tokenkeep.backends.urls import shows_password
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden, expect

@@ -117,6 +117,11 @@ class LocalSwap(Store):
             saved = stored
             if token.but(renewal=stored.renewal, history=stored.history) != stored:
                 saved = self._store.save_token(token.but(version=None))
+                if token.status is not Status.OK and saved.id == token.id:
+                    # It may answer what it was given without having kept that it is dead.
+                    saved = self._store.find_token_by_id(str(token.id)) or saved
+                    if saved.status is not token.status and saved.pair == stored.pair:
+                        raise self._not_kept(token)
                 if saved.id != token.id or saved.status not in (Status.OK, token.status):
                     raise _changed_meanwhile(token)
                 if has_other_tokens(token.but(grant_token=None), saved):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder, saving
+from tokenkeep.decision import CLOCK_SKEW
 from tokenkeep.errors import (
     ConfigurationError,
     ProviderUnavailable,
@@ -73,6 +74,10 @@ class Revocations:
                 not answer now is added. None means that nobody is known to be mute.
         """
         mute = set() if mute is None else mute
+        if spent := self._spent(token):
+            token = self._noted(token, spent)
+            if not token.renewal.to_revoke:
+                return token
         waiting, done = _waiting(token), list[Token]()
         whom = token.provider, token.issuer
         if whom in mute or not (waiting or token.ended):
@@ -93,15 +98,23 @@ class Revocations:
                 done.append(asked)
         return self._noted(token, done) if done or not waiting else token
 
+    def _spent(self, token: Token) -> list[Token]:
+        """Return the access tokens that were to be revoked, and have ended by themselves."""
+        # Of another status, the row's end is of a newer access token.
+        ends = token.expires_at if token.status is Status.REVOKED else None
+        if ends is None or self._clock.now() < ends + CLOCK_SKEW:
+            return []
+        return [each for each in _waiting(token) if each.access_token]
+
     def _noted(self, token: Token, done: list[Token]) -> Token:
         """Take what was confirmed out of a row, and nothing that came in meanwhile."""
-        confirmed = [secret for asked in done for secret in asked.pair if secret]
-        with letting_go(StoreError):  # revoking twice is harmless
+        # Revoking twice is harmless. But of deleted rows a sweep meets many, and each would wait
+        # for a store that can't be written.
+        with nullcontext() if token.ended else letting_go(StoreError):
             for _ in attempts(token.id, token.user):
-                left = [each for each in token.renewal.to_revoke if each[1] not in confirmed]
-                changed = token.with_renewal(to_revoke=tuple(left))
+                changed = _without(token, done)
                 try:
-                    if left or not token.ended:
+                    if changed.renewal.to_revoke or not token.ended:
                         return self._store.swap(changed)
                     self._store.delete_version(str(token.id), str(token.version))
                 except StoreConflict:
@@ -124,8 +137,10 @@ class Revocations:
             if newer is None:
                 return False
             with suppress(StoreConflict):
-                late = token.renewal.to_revoke
-                self._store.swap(saving.superseded(newer, late, revokes_grant=True))
+                # In no local variable: crash reports show those of each frame.
+                self._store.swap(
+                    saving.superseded(newer, token.renewal.to_revoke, revokes_grant=True)
+                )
                 return True
         return False
 
@@ -134,3 +149,9 @@ def _waiting(token: Token) -> list[Token]:
     # As tokens, whose repr is safe: crash reports show the locals of each frame.
     bare = token.but(access_token=None, refresh_token=None)
     return [bare.but(**dict([each])) for each in token.renewal.to_revoke]
+
+
+def _without(token: Token, done: list[Token]) -> Token:
+    confirmed = {asked.refresh_token or asked.access_token for asked in done}
+    left = tuple(each for each in token.renewal.to_revoke if each[1] not in confirmed)
+    return token.with_renewal(to_revoke=left)

@@ -95,6 +95,11 @@ class Saver(Aliases):
             return by_id, []  # it brings nothing that another row could have
         marks = self._marks(saving.filled(token, by_id) if by_id else token)
         found = self._rows.find(marks, inserts=True)
+        carrying = [kept for kept in found if isinstance(kept, Alias) and kept.carries]
+        for alias in carrying:
+            self.finish(alias)
+        if carrying:  # what it carried may have been ended
+            found = self._rows.find(marks, inserts=True)
         for kept in found:
             if (
                 isinstance(kept, Token)

@@ -236,9 +236,10 @@ def _changed(stored: Token, token: Token, login: str, now: float, *, revokes_gra
     if stored.status in _DEAD or all(getattr(stored, each) == said[each] for each in said):
         return stored
     fresh = stored.but(**said, updated_at=now)
-    if stored.access_token == fresh.access_token or fresh.expires_at is None:
-        return fresh
-    return fresh.with_renewal(lifetime=_lifetime(fresh.expires_at, now))
+    lifetime = _lifetime(fresh.expires_at, now)
+    if stored.access_token == fresh.access_token or lifetime is None:
+        return fresh  # an old copy says nothing of how long new ones live
+    return fresh.with_renewal(lifetime=lifetime)
 
 
 def _said(row: Token, token: Token) -> dict[str, object]:

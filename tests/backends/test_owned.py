@@ -200,24 +200,6 @@ def test_marks_of_other_systems(tmp_path):
     assert "text\r\n" == owned.read(path, "The file", variable="NAME")
 
 
-def test_a_folder_and_those_above(tmp_path, monkeypatch):
-    """Folders are made for their owner alone whatever the umask says, and synced one by one."""
-    synced, fsync = [], os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink())
-        or fsync(handle)
-    )  # fmt: skip
-    was = os.umask(0)
-    try:
-        owned.make_folder(tmp_path / "a" / "b" / "c")
-    finally:
-        os.umask(was)
-
-    made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
-    assert [0o700] * 3 == [path.stat().st_mode & 0o777 for path in made]
-    assert [path.parent for path in made] == synced
-
-
 @pytest.mark.parametrize("make", [False, True])
 @pytest.mark.parametrize(
     ("tree", "said"),

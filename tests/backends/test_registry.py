@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest
 from tokenkeep import backends
 from tokenkeep.backends import BACKENDS, Kind, file_of, open_backend
 from tokenkeep.backends.file import FileBackend
-from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import ConfigurationError, DriverMissing, UnknownName
 from tokenkeep.testing.records import record
@@ -77,22 +74,11 @@ def test_windows_drive(monkeypatch):
     assert seen == ["C:/Users/Ana B/tokens.db", r"C:\Users\tokens.db"]
 
 
-@pytest.mark.parametrize("url", ["memory:", "memory://", "memory:///"])
-def test_memory(folder, url):
-    """What is in memory is a new store each time, without a file or a place for files."""
-    one, other = open_backend(url), open_backend(url)
-
-    one.write(record(), replaces=None)
-
-    assert isinstance(one, MemoryBackend)
-    assert other.read(record().id) is None
-    assert one.home is None
-    assert list(folder.iterdir()) == []
-
-
 def test_no_file():
     """What is in memory, or with a server or somebody else, is in no file of ours."""
-    for url in ("memory:", "postgresql://app@db/app", "sql+sqlite:///a.db"):
+    for url in ("memory:", "memory://", "memory:///"):
+        assert file_of(url) is open_backend(url).home is None
+    for url in ("postgresql://app@db/app", "sql+sqlite:///a.db"):
         assert file_of(url) is None
     assert file_of("ana://x") is None
 
@@ -149,16 +135,6 @@ def test_wrong_url(folder, url, said):
     """A URL that can't be meant is refused with what to write, and nothing is made."""
     assert said in refused(url, ConfigurationError)
     assert list(folder.iterdir()) == []
-
-
-def test_no_driver_is_loaded_for_nothing(folder):
-    """Who uses another store loads no driver of a server's."""
-    code = (
-        "import sys, tokenkeep; tokenkeep.open_store('sqlite:///t.db'); "
-        "print({'boto3', 'redis', 'sqlalchemy', 'pymysql', 'psycopg'} & set(sys.modules))"
-    )
-    env = {**os.environ, "HOME": str(folder)}
-    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True) == "set()\n"
 
 
 def test_missing_driver(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import threading
@@ -140,14 +141,17 @@ def test_many_bounds():
         time.sleep(1.5)
 
 
-def test_a_bound_in_a_forked_child():
-    """A child looks at its own."""
+@pytest.mark.parametrize("descriptors", [None, 0], ids=["usual", "none left"])
+def test_a_bound_in_a_forked_child(descriptors):
+    """A child looks at its own; nothing has to be opened for that."""
     with Bound(10.0, lambda: None):
         pass
     ours, theirs = socket.socketpair()
 
     pid = os.fork()
     if not pid:
+        if descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
         with contextlib.suppress(TimeoutError):
             bounded(0.1, ours)
             os._exit(1)
@@ -158,10 +162,42 @@ def test_a_bound_in_a_forked_child():
     theirs.close()
 
 
+def test_interrupted_when_somebody_begins_to_look(let_go, monkeypatch):
+    """What a signal handler raises then leaves no later bound without an end."""
+    time.sleep(2.0)  # until nobody looks any more
+    for _ in range(KEPT):
+        begin(let_go.wait)  # by all that are idle
+
+    def start(_thread):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt), Bound(1.0, lambda: None):
+            raise AssertionError
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(TimeoutError):
+        bounded(0.1, ours)
+
+
+def test_a_ctrl_c_stays_one():
+    """Where a bound is ended at that moment, too."""
+
+    def interrupted():
+        with Bound(0.01, lambda: None):
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
 def test_no_thread_for_a_bound(let_go, monkeypatch):
     """Where nobody can look on nothing is begun; later it is."""
     time.sleep(2.0)  # until nobody looks any more
-    begin(let_go.wait)  # by the thread that did
+    for _ in range(KEPT):
+        begin(let_go.wait)  # by all that are idle
 
     def start(_thread):
         raise RuntimeError("can't start new thread")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -125,6 +126,29 @@ def start(environment):  # noqa: ARG001  # the process inherits it
 
 
 @pytest.fixture
+def at_terminal(environment):  # noqa: ARG001  # the process inherits it
+    """Run a command on a terminal and answer what it asks; return its status, and what is seen."""
+
+    def _at_terminal(words, answers):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(sys.executable, [sys.executable, "-m", "tokenkeep", *words])
+        shown = ""
+        while True:
+            try:
+                shown += os.read(terminal, 4096).decode()
+            except OSError:
+                break
+            for prompt in [each for each in answers if each in shown]:
+                os.write(terminal, f"{answers.pop(prompt)}\n".encode())
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(status), shown
+
+    return _at_terminal
+
+
+@pytest.fixture
 def client(configured, environment, tmp_path):
     """The emulator's client, named in the environment; its secret in a file, as options."""
     environment.setenv("TOKENKEEP_CLIENT_ID", configured.client.client_id)
@@ -163,7 +187,6 @@ def endpoint():
         server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
         server.clock, server.asked, server.answers, server.sent = clock, [], [], []
         server.url = f"http://127.0.0.1:{server.server_port}/token"
-        server.handle_error = lambda *_: None  # a client that was refused
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         return server

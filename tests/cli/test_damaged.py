@@ -21,26 +21,13 @@ DAMAGES = {
     "garbage that is text": lambda record: replace(record, sealed=b"REDACTED by ops" * 9),
     "a newer tokenkeep's": lambda record: replace(record, sealed=b"\x09" + record.sealed),
 }
-EDITS = {
-    "sqlite:///tokens.db": [
-        "key = 'two'",
-        "owner = 'nobody' || x'c328'",
-    ],
-    "sql+sqlite:///tokens.db": [
-        "data_key = 'two'",
-    ],
-}
-SQLITE, FILE = "sqlite:///tokens.db", "file:///tokens.json"
-CASES = [
-    *itertools.product((SQLITE, FILE), DAMAGES),
-    *((url, edit) for url, edits in EDITS.items() for edit in edits),
-]
+URLS = ("sqlite:///tokens.db", "file:///tokens.json")
 
 
 @pytest.fixture
 def rows(request, configured, environment):  # noqa: ARG001  # its providers first
     """A store, and its rows in the order of their ids."""
-    environment.setenv("TOKENKEEP_STORE", getattr(request, "param", SQLITE))
+    environment.setenv("TOKENKEEP_STORE", getattr(request, "param", URLS[0]))
     known = Token(client_id="c", data_center="us", expires_at=9e9)
     with open_store() as store:
         saved = [
@@ -68,19 +55,14 @@ def edit(tmp_path):
 
 
 @pytest.fixture
-def damaged(row, edit):
+def damaged(row):
     """Change what is stored of the row past the library; return its id."""
     store, token = row
 
     def _damaged(how):
-        if how in DAMAGES:
-            record = store.backend.read(token.id.removeprefix("tk_"))
-            store.backend.delete(record.id)
-            store.backend.write(DAMAGES[how](record), replaces=None)
-        else:
-            tables = "SELECT name FROM sqlite_master WHERE name IN ('token', 'tokenkeep')"
-            table = edit(tables)[0][0]
-            edit(f"UPDATE {table} SET {how} WHERE id = ?", token.id.removeprefix("tk_"))
+        record = store.backend.read(token.id.removeprefix("tk_"))
+        store.backend.delete(record.id)
+        store.backend.write(DAMAGES[how](record), replaces=None)
         return token.id
 
     return _damaged
@@ -91,7 +73,8 @@ def left(store):
     return {f"tk_{each.id}" for each in store.backend.scan(None, 100) if each.kind == ROW}
 
 
-@pytest.mark.parametrize(("rows", "how"), CASES, indirect=["rows"])
+@pytest.mark.parametrize("rows", URLS, indirect=True)
+@pytest.mark.parametrize("how", DAMAGES)
 def test_one_of_them(run, row, how, damaged, tmp_path, caplog):  # noqa: PLR0917  # its fixtures
     """The others are listed, moved and handed out, it is named; and can be deleted by its id."""
     store, token = row
@@ -125,8 +108,7 @@ def test_one_of_them(run, row, how, damaged, tmp_path, caplog):  # noqa: PLR0917
 
     for more in ([bad, "--environment", "production"], [bad, "--user=x"]):
         assert 0 != run("delete", *more, "--yes").exit_code
-    if how in DAMAGES:
-        assert bad in run("delete", "--user", token.user, "--yes").stderr
+    assert bad in run("delete", "--user", token.user, "--yes").stderr
     if "newer" in how:
         return
     for each in (bad, others[0].id):
@@ -153,19 +135,6 @@ def test_its_login_is_imported(run, row, damaged, tmp_path):
     assert bad in done.output
 
 
-def test_delete_all(row, damaged):
-    """All of them, but for what a newer tokenkeep wrote."""
-    store = row[0]
-    bad = damaged("a newer tokenkeep's")
-    other = next(iter(store.get_tokens()))
-    store.swap(other.with_renewal(to_revoke=(("refresh_token", "x"),)))
-
-    with pytest.raises(StoreError, match=bad):
-        store.delete_tokens()
-
-    assert {bad} == left(store)
-
-
 def test_a_damaged_database(run, store, tmp_path, edit):
     """To try again later is of no use: status 1."""
     for number in range(30):
@@ -182,29 +151,13 @@ def test_a_damaged_database(run, store, tmp_path, edit):
         again.get_tokens()
 
 
-@pytest.mark.parametrize("count", [2, 12])
-def test_all_of_them_are_named(run, rows, count, edit):
-    """Ten ids, and how many more there are; a check of the store names those it met."""
-    ids = [str(token.id) for token in rows[1]][:count]
+def test_several_of_them(run, rows, edit):
+    """The first is named, and how many more there are."""
+    ids = [str(token.id) for token in rows[1]][:3]
     for each in ids:
         edit("UPDATE token SET sealed = '' WHERE id = ?", each[3:])
 
-    listed, looked = run("list"), run("doctor")
+    listed, looked = run("list").stderr, run("doctor").stdout
 
-    assert f"{count} stored tokens do not open: {', '.join(ids[:10])}" in listed.stderr
-    assert ("and 2 more" in listed.stderr) == (count > 10)
-    assert ids[1] in looked.stdout
-
-
-@pytest.mark.parametrize("name", ["x'00'", "'tk_' || id", "'spoilt' || x'ff'"])
-def test_what_can_not_be_named(run, row, name, edit):
-    """An id that was edited leads to nothing: nothing is deleted, and nobody says so."""
-    token = row[1]
-    edit(f"UPDATE token SET id = {name} WHERE id = ?", token.id[3:])
-
-    listed = run("list")
-    done = run("delete", "--user", token.user, "--yes")
-
-    assert COUNT - 1 == listed.stdout.count("\n")
-    assert (1, False) == (done.exit_code, "Deleted" in done.output), done.output
-    assert [(COUNT,)] == edit("SELECT count(*) - 1 FROM token")
+    for said in (listed, looked):
+        assert (True, True) == (ids[0] in said, "; and 2 more" in said)

@@ -109,17 +109,6 @@ def test_stopped_in_the_midst(start, store, other, how):
     assert [t.id for t in store.iter_tokens()] == [t.id for t in other.iter_tokens()]
 
 
-AT_ONCE = """
-import threading
-class AtOnce(threading.Timer):
-    start = lambda self: self.function()
-    join = lambda self: None
-threading.Timer = AtOnce
-from tokenkeep.cli import main
-main()
-"""
-
-
 @pytest.mark.usefixtures("tokens", "sdk_file")
 @pytest.mark.parametrize(
     ("command", "doing"),
@@ -133,7 +122,7 @@ main()
 )
 def test_progress_on_a_terminal(command, doing):
     """What takes long shows how far it is, on standard error, on a terminal; not in a pipe."""
-    words = [sys.executable, "-c", AT_ONCE, *command.split()]
+    words = [sys.executable, "-m", "tokenkeep", *command.split()]
     main, side = pty.openpty()
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=side)
@@ -209,7 +198,7 @@ def test_where_a_password_comes_from(run, mariadb, environment):
         assert mariadb.password not in each.output
 
 
-def test_export_asks_first(run, run_json, store, tokens, tmp_path):
+def test_export_asks_first(*, run, run_json, at_terminal, store, tokens, tmp_path):
     """What will be in the file is said before; anything but yes writes nothing; --yes asks not."""
     store.swap(tokens[0].but(status=Status.REVOKED, access_token=None))
     store.save_token(Token(user="eve", client_id="c", refresh_token="r", environment="sandbox"))
@@ -219,14 +208,15 @@ def test_export_asks_first(run, run_json, store, tokens, tmp_path):
             return {line["user_name"] for line in csv.DictReader(file)}
 
     asked = ("export", "--official-csv")
-    for answer, status in (("n\n", 1), ("\n", 1), ("", 2), ("y\n", 0)):
-        done = run(*asked, "out.csv", stdin=answer)
+    assert (2, True) == ((nobody := run(*asked, "out.csv")).exit_code, "--yes" in nobody.stderr)
+    for answer, status in (("n", 1), ("", 1), ("y", 0)):
+        code, shown = at_terminal([*asked, "out.csv"], {"[y/N]: ": answer})
 
-        assert status == done.exit_code
-        assert "every token and client secret in the clear. Write it?" in done.stderr
+        assert status == code
+        assert "every token and client secret in the clear. Write it?" in shown
         assert (status == 0) == (tmp_path / "out.csv").exists()
-        assert "secret " not in done.output.replace("client secret", "")
-    assert "Wrote 3 tokens to out.csv; left out: 2\n" == done.stdout
+        assert "secret " not in shown.replace("client secret", "")
+    assert "Wrote 3 tokens to out.csv; left out: 2" in shown
     assert {"u1", "u2", "u3"} == users("out.csv")
     told = {"file": "b.csv", "exported": 1, "left_out": 4}
     assert told == run_json(*asked, "b.csv", "--yes", "--environment", "Sandbox")

@@ -44,4 +44,4 @@ def test_known_to_the_commands(run, environment, tmp_path):
         assert "Chat" == type(store.providers.named("chat")).__name__
 
     assert "https://chat.example/api/oauth.access" in run("show", row.id).stdout
-    assert "No revocation endpoint is configured for chat" in run("revoke", row.id).stdout
+    assert "No revocation endpoint is configured for chat" in run("revoke", row.id).stderr

@@ -96,7 +96,7 @@ def test_a_list_for_people(save, environment):
         assert ("\x1b[32mok" in shown) == colors
         heading, line, *_ = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
         if command == "doctor":
-            assert ["state", "check", "seen", "to", "do"] == heading.split()
+            assert ["state", "name", "text", "hint"] == heading.split()
             break
         assert ["id", "place", "status", "expires", "refresh", "user"] == heading.split()
         assert line.startswith(f"{long.id[:11]} us ")

@@ -52,29 +52,23 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("nothing", None, 2, "--help"),
         ("show", None, 2, "--help"),
         ("show a --user b", None, 2, "--help"),
-        ("show a --id b", None, 2, "--help"),
         ("show a --client-id=", None, 2, "--help"),
         ("list x", None, 2, "--help"),
         ("list --store nothing:", None, 2, "nothing"),
         ("list --store sqlite:///sdk.txt", None, 1, "tokenkeep import"),
         ("list --store sqlite:///out.csv", None, 1, "is not a SQLite database"),
-        ("list --store file:///tokens.db", None, 1, "not written by tokenkeep"),
         ("list --store sqlite:///emptied.db", None, 1, "is damaged"),
-        ("list --store file:///empty", None, 3, "yet: nothing in the file"),
-        ("token --user ana@example.com", None, 3, "is EMAIL:ZGID"),
+        ("list --store file:///empty", None, 3, "yet: nothing in"),
         # Which waiting does not mend, and which it may.
-        ("list --store sqlite:////no/such/x.db", None, 1, "There is no folder /no/such. Make it"),
+        ("list --store sqlite:////no/such/x.db", None, 3, "no file /no/such/x.db. The"),
         ("list --store sqlite:////tmp", None, 1, "it is a folder"),
-        ("list --store file:////tmp", None, 1, "it is a folder"),
         ("copy configured file:///no/x.json", None, 1, "its folder does not exist"),
         ("copy configured sqlite:////dev/null/x", None, 1, "its folder is a file"),
         (f"copy configured {TABLE}", None, 5, "can't be reached"),
         ("copy", None, 2, "FROM"),
-        ("copy sqlite:///missing.db sqlite:///x.db", None, 3, "/missing.db (three slashes are"),
-        ("copy file:////missing.json sqlite:///x.db", None, 3, "no file /missing.json. Check"),
+        ("copy sqlite:///missing.db sqlite:///x.db", None, 3, "/missing.db. Check"),
         ("copy memory: sqlite:///x.db", None, 3, "nothing in"),
         ("copy configured", None, 1, "Both stores are"),
-        ("copy configured sqlite:///./tokens.db", None, 1, "Both stores are"),
         ("copy env:MISSING sqlite:///x.db", None, 2, "no environment variable MISSING"),
         ("copy sqlite:///a sqlite:///b --store sqlite:///c", None, 2, "--store has no meaning"),
         ("copy sdk.txt", None, 1, "has no scheme"),
@@ -90,31 +84,21 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         ("export --official-csv no/x --yes", None, 1, "No such file"),
         ("export --official-csv x --yes --environment prod", None, 2, "Known are production, san"),
         ("keys generate --out empty", None, 1, "There is a file empty already"),
-        ("keys rotate --resume", None, 2, "--data"),
         ("sql-schema --dialect dbase", None, 2, "postgresql"),
         ("sql-schema --dialect mysql --table t;DROP", None, 1, "table"),
-        ("demo --store memory:", None, 2, "a store of its own"),
-        ("login --client-id= --client-secret-file -", "s", 2, "TOKENKEEP_CLIENT_ID"),
+        ("login --client-id= --client-secret-file -", "s", 2, "It is empty"),
         ("login --client-secret-file empty", None, 1, "one line with the secret"),
         ("login --client-secret-file binary", None, 1, "is not text"),
-        ("login --client-secret-file missing", None, 1, "missing can't be read"),
-        ("login --client-secret-file - --grant", "secret\ncode\n", 1, "one line with the secret"),
-        ("login --client-secret-file - --grant", "secret\n", 1, ONE_LINE),
+        ("login --client-secret-file missing", None, 1, "No such file"),
+        ("login --client-secret-file - --grant-file -", "secret\n", 1, ONE_LINE),
         ("login", None, 2, "--client-secret-file FILE, or"),
         (f"{LOGIN} --data-center moon", None, 2, "Known are us, eu"),
         (f"{LOGIN} --environment moon", None, 2, "production, sandbox, developer"),
-        (f"{LOGIN} --grant", "\n", 1, ONE_LINE),
-        (f"{LOGIN} --no-browser", "nonsense\n", 2, ANSWER),
+        (f"{LOGIN} --grant-file -", "\n", 1, ONE_LINE),
         (f"{LOGIN} --no-browser", f"{AT}/callback?code=a&state=b\n", 2, ANSWER),
         (f"{LOGIN} --redirect-uri {PAGE} --no-browser", "?\n", 2, "=https%3A%2F%2Fa.example%2Fcb"),
-        (f"{LOGIN} --redirect-uri nonsense --no-browser", None, 2, "'nonsense'. It has to be"),
-        (
-            f"{LOGIN} --redirect-uri {PAGE}",
-            None,
-            2,
-            f"Nobody can wait at the redirect URI {PAGE!r}",
-        ),
-        (f"{LOGIN} --redirect-uri http://a.example/ --no-browser", None, 2, "It has to be"),
+        (f"{LOGIN} --redirect-uri http://a.example/ --no-browser", None, 1, "Plain http to"),
+        (f"{LOGIN} --redirect-uri {PAGE}", None, 2, f"wait at the redirect URI {PAGE!r}"),
     ],
 )
 def test_refused(*, run, there, configured, args, stdin, status, said):
@@ -168,7 +152,6 @@ def test_an_error_has_its_status(status, names, capsys):
         # Options, and options within options.
         "postgresql://db/app?user=app&password=hunter2",
         "postgresql://app@db/app?sslmode=require&sslPassword=hunter2",
-        "mysql://app@db/app?ssl_key_password=hunter2",
         "rediss://db:6379/0?ssl_password=hunter2",
         "sql+mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3Dhunter2",
         "sql+duckdb:///md:app?motherduck_token=hunter2",
@@ -196,10 +179,7 @@ def test_a_password_is_no_argument(run, url):
         "mysql://app:@127.0.0.1:1/app",
         "mysql://app@127.0.0.1:1/app?ssl_key=/keys/app.pem&ssl_cert=/keys/app.crt",
         "postgresql://app@127.0.0.1:1,127.0.0.1:2/app?sslkey=/keys/app.pem&passfile=/p",
-        "postgresql://app@127.0.0.1:1/app?password=",
-        "sqlite:////tmp/no such folder/12:30/app@host.db",
         "redis://127.0.0.1:1/0?prefix=tokens:&socket_timeout=1",
-        "file:///no such folder/12:30/app@host.json",
     ],
 )
 def test_what_holds_no_password_is_taken(run, url):
@@ -207,37 +187,15 @@ def test_what_holds_no_password_is_taken(run, url):
     assert "process list" not in run("list", "--store", url).stderr
 
 
-@pytest.mark.parametrize(
-    ("host", "taken"),
-    [
-        ("127.0.0.1", "127.0.0.1"),
-        ("localhost", "127.0.0.1"),
-        ("localhost", "::1"),
-        ("[::1]", "::1"),
-    ],
-)
-def test_a_port_of_somebody_else(run, host, taken, tmp_path):
-    """Whoever has one of the addresses that a browser may come back to would get the code."""
-    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
-    with socket.create_server((taken, 0), family=family) as other:
+def test_a_port_of_somebody_else(run, client):
+    """Whoever has the address that the browser comes back to would get the code."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
-        result = run("login", "--redirect-uri", f"http://{host}:{port}/callback")
+        result = run("login", *client, "--redirect-uri", f"http://127.0.0.1:{port}/callback")
 
-    said = f"Port {port} of this machine can't be used: Address already in use ({taken})"
+    said = f"Port {port} of this machine can't be used: Address already in use"
     assert (result.exit_code, said in result.stderr) == (1, True), result.output
-    assert not (tmp_path / "tokens.db").exists()
-
-
-@pytest.mark.parametrize("behind", [0, 4])
-def test_a_port_the_emulator_needs(run, behind):
-    """Whichever of them is taken: said in words."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1] - behind
-        done = run("emulate", "--port", str(port))
-
-    assert (1, True) == (done.exit_code, f"can't have port {port}" in done.stderr), done.stderr
-    assert "--port" in done.stderr
 
 
 def test_nothing_is_made_until_all_is_known(run, environment, tmp_path, configured):
@@ -246,7 +204,7 @@ def test_nothing_is_made_until_all_is_known(run, environment, tmp_path, configur
     environment.delenv("TOKENKEEP_STORE")
     before = sorted(tmp_path.rglob("*"))
 
-    for more in ([], ["--client-id", "c"], ["--client-id", "c", "--public", "--grant"]):
+    for more in ([], ["--client-id", "c"], ["--client-id", "c", "--public", "--grant-file -"]):
         assert 0 != run("login", "--redirect-uri", f"{AT.replace('8417', '0')}/", *more).exit_code
 
     def refuse(*_, **__):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import person
 import pytest
@@ -31,7 +30,7 @@ def test_list_has_a_line_each(run, save, configured):
     assert not {"\x1b", "\u009b"} & set(out)
 
 
-@pytest.mark.parametrize("asked", ["{id}", "--id={id}", "{prefix}", "--user={user}"])
+@pytest.mark.parametrize("asked", ["{id}", "{prefix}", "--user={user}"])
 def test_show_names_every_fact_but_no_secret(run_json, save, asked):
     """All that is stored is shown, but for the secrets."""
     token = save(access_token="secret-access")
@@ -95,17 +94,6 @@ def test_token_prints_what_the_provider_takes(run, run_json, save, configured, s
     assert "Authorization: Bearer x\n" == run("token", saved.id, "--header").stdout
 
 
-def test_an_access_token_cannot_add_a_header(run, store):
-    """A line break in an access token never reaches a header."""
-    saved = store.save_token(Token(user="a", access_token="x"))
-    saved = store.swap(saved.but(access_token="x\nX-Evil: 1"))  # as a provider's answer may be
-
-    for more in ([], ["--header"], ["--json"]):
-        result = run("token", saved.id, *more)
-        assert 1 == result.exit_code
-        assert "Evil" not in result.output
-
-
 @pytest.mark.parametrize(
     ("command", "said", "status"), [("revoke", "Revoked", 4), ("logout", "Logged out", 3)]
 )
@@ -132,16 +120,16 @@ def test_ended_here_and_at_the_provider(*, run, run_json, save, configured, comm
     assert (status, "") == (after.exit_code, after.stdout)
 
 
-def test_delete_asks(run, run_json, save):
+def test_delete_asks(run, run_json, save, at_terminal):
     """No deletes nothing, nor does nobody to ask; --yes does not ask."""
     token = save()
 
-    refused = run("delete", token.id, stdin="n\n")
+    refused, asked = at_terminal(["delete", token.id], {"[y/N]: ": "n"})
     nobody = run("delete", token.id)
     still = run_json("show", token.id)
     done = run("delete", token.id, "--yes")
 
-    assert 1 == refused.exit_code
+    assert (1, True) == (refused, f"Delete {token.user} ({token.id})?" in asked)
     assert (2, True) == (nobody.exit_code, "--yes" in nobody.stderr)
     assert token.id == still["id"]
     said = f"Deleted {token.user} ({token.id}); it was not revoked and goes on working"
@@ -150,7 +138,7 @@ def test_delete_asks(run, run_json, save):
 
 
 def test_the_beginning_of_an_id(run, store):
-    """Several tokens, or too little of it: say more."""
+    """Several tokens: say more."""
     stored = store.save_token(Token(user="u", access_token="x"))
     for n in "12":
         token_id = f"tk_{'ab' * 4}{n}{'0' * 23}"
@@ -163,8 +151,7 @@ def test_the_beginning_of_an_id(run, store):
         assert f"Several tokens have an id that begins with {prefix}" in result.stderr
     assert 0 == run("show", "tk_abababab1").exit_code
     assert 3 == run("show", "abababab1").exit_code  # it may be somebody's own id
-    short = run("show", "tk_")
-    assert (3, True) == (short.exit_code, "7 characters" in short.stderr)
+    assert 3 == run("show", "tk_").exit_code
 
 
 @pytest.mark.parametrize("which", ["{id}", "{prefix}", "--user={user}"])
@@ -178,32 +165,13 @@ def test_what_was_asked_for_or_nothing(run, save, configured, which):
             done = run(*command.split(), which, *other.split())
             assert (3, "") == (done.exit_code, done.stdout)
             assert f"with {other} (" in done.stderr
-            assert "There is one without" in done.stderr
     assert run("show", which, "--client-id", token.client_id).exit_code == 0
     save(client_id=configured.register_client("Other").client_id, refresh_token="another")
     if "@" in which:
         ambiguous = run("token", which)
         assert (2, True) == (ambiguous.exit_code, "Add --client-id" in ambiguous.stderr)
-        assert "There is one without" in run("token", which, "--client-id", "third").stderr
         unnamed = run("token", token.user)
         assert (3, True) == (unnamed.exit_code, f"--user {token.user}" in unnamed.stderr)
-
-
-@pytest.mark.parametrize("expires_at", [math.nan, -math.inf, 1e20])
-def test_an_end_that_is_no_time(run, run_json, save, store, expires_at):
-    """One odd row, stored by whoever, keeps nobody from listing tokens; JSON has no Infinity."""
-    token = save(access_token="a")
-    store.swap(token.but(expires_at=expires_at, refresh_token=None))
-
-    listed = run("list")
-
-    assert (listed.exit_code, listed.stdout.count("\n")) == (0, 1)
-    assert json.loads(run("list", "--json").stdout)["expires_in"] is None
-    assert run("show", token.id).exit_code == 0
-    assert run_json("show", token.id)["expires_at"] is None
-    if expires_at > 0:
-        found = run_json("token", token.id)
-        assert (found["expires_at"], found["expires_in"]) == (None, None)
 
 
 FRESH = {"access_token": "new-access", "refresh_token": "new-refresh", "expires_in": 3600}
@@ -245,9 +213,7 @@ def test_an_answer_that_can_t_be_read(rotating, run):
     assert (5, 1) == (failed.exit_code, failed.stderr.count("tokenkeep: "))
     assert f"tokenkeep renew {token_id}" in failed.output
     assert "read_answer" in failed.output
-    said = "journal\t1 answer of the provider can't be read, of acme for ana\tTeach it"
-    assert f"warning\t{said}" in doctor
+    assert "warning\tjournal\t1 answer of the provider not saved yet\t" in doctor
     assert "unread: 1" in swept.stdout
-    assert f"unreadable: token {token_id}" in swept.stderr
     assert "new-" not in failed.output + doctor
     assert server.sent == ["the old one"]

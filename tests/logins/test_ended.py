@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from login_stage import refused
+from reported import reported
 
-from tokenkeep import Token
+from tokenkeep import KeyMissing, StoreUnavailable, Token
 from tokenkeep.backends.sqlite import SQLiteBackend
 
 
@@ -63,6 +64,88 @@ def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
         assert 1 == stage.zoho.counters.calls("revoke") - asked
     assert 2 == keeper.sweep().revoked
     assert set() == stage.alive()
+
+
+def with_ended(stage):
+    """Return a keeper of a store with three logins that ended here, still to be revoked; them."""
+    keeper = stage.keeper()
+    rows = [keeper.store.save_token(stage.login(f"{number}")) for number in range(3)]
+    with stage.provider_down():
+        for row in rows:
+            keeper.end(row.id)
+    return keeper, rows
+
+
+def test_a_store_that_can_not_be_written(stage, monkeypatch):
+    """It ends a sweep: each revocation would be asked for, and wait for it as long."""
+    ended, _ = with_ended(stage)
+
+    def refuse(*_, **__):
+        raise StoreUnavailable("no space left")
+
+    monkeypatch.setattr(SQLiteBackend, "delete", refuse)
+    asked = stage.zoho.counters.calls("revoke")
+
+    with pytest.raises(StoreUnavailable):
+        ended.sweep()
+
+    assert 1 == stage.zoho.counters.calls("revoke") - asked
+
+
+class Killed(BaseException):
+    """As a process is killed."""
+
+
+def killed_after_one(call, left):
+    def one(*given, **named):
+        if not left:
+            raise Killed
+        left.pop()
+        return call(*given, **named)
+
+    return one
+
+
+def test_a_deletion_beside_a_login_on_its_way(stage):
+    """An older login that was on its way to a row is not let back in once that was deleted."""
+    store = stage.open()
+    old = store.save_token(stage.login())
+    row = store.save_token(stage.login(stage.ana))
+    for deed in (
+        lambda: store.save_token(old.but(user=stage.ana)),
+        lambda: store.delete_token(row.id),
+    ):
+        with pytest.MonkeyPatch.context() as patched:
+            left = [1]
+            for name in ("write", "delete"):
+                one = killed_after_one(getattr(SQLiteBackend, name), left)
+                patched.setattr(SQLiteBackend, name, one)
+            with pytest.raises(Killed):
+                deed()
+
+    with refused("StaleToken"):
+        stage.open().save_token(old.but(id=None, version=None, user=stage.ana))
+
+
+@pytest.mark.parametrize("has_newer", [True, False])
+def test_no_secret_in_a_crash_report(make_stage, monkeypatch, has_newer):
+    """Whatever a write raises, the frames it goes through show no refresh token."""
+    stage = make_stage(revokes_grant=has_newer)
+    ended, rows = with_ended(stage)
+    for number in range(3 * has_newer):
+        ended.store.save_token(stage.login(f"{number}"))
+
+    def crash(*_, **__):
+        raise KeyMissing("the key was taken away")
+
+    monkeypatch.setattr(SQLiteBackend, "delete", crash)
+    monkeypatch.setattr(SQLiteBackend, "write", crash)
+    with pytest.raises(KeyMissing) as caught:
+        ended.sweep()
+
+    text = reported(caught.value)
+    assert "Revocations." in text
+    assert not [each for each in rows if each.refresh_token in text]
 
 
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])

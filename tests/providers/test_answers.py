@@ -34,6 +34,9 @@ TAKEN = {
     "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n"),
     "JSON as a form": response(WHOLE, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
     "utf-16": response(json.dumps(FIELDS).encode("utf-16")),
+    "latin-1": response(
+        json.dumps({**FIELDS, "by": "Jos\xe9"}, ensure_ascii=False).encode("latin-1")
+    ),
     "byte order mark": response(json.dumps(FIELDS).encode("utf-8-sig")),
     "all but the end": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + WHOLE,
     # A minted token is not thrown away, the old one may be dead; no ``error`` is none.
@@ -157,6 +160,23 @@ def test_dead_login(refused, answer, errors):
     assert GrantRejected is type(error)
     assert "Log the user in again" in str(error)
     assert error.error.lower() in {"invalid_grant", *map(str, errors)}
+
+
+def test_own_meaning(refused):
+    """The hook's word counts, also where nothing can be read; of the rest it is as usual."""
+
+    class Gone(OAuth2):
+        def meaning(self, status, fields):
+            if status == 410:
+                return GrantRejected
+            return ProviderRefused if "no" in fields else super().meaning(status, fields)
+
+    for answer, kind in (
+        (response(b"<html>", "410 Gone"), GrantRejected),
+        (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused),
+        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable),
+    ):
+        assert kind is type(refused(answer, Gone("hub")))
 
 
 def test_own_table(refused):

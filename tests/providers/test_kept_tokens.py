@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from provider_server import answering, as_json, assert_error_is_clean, response, sent
+from provider_server import answering, as_json, assert_error_is_clean, sent
 
 from tokenkeep import (
     EmptyLookup,
-    GrantRejected,
     Keeper,
-    LoginNeeded,
     ProviderRefused,
-    ProviderUnavailable,
     Status,
     Token,
     TokenRevoked,
     generate_key,
     open_store,
 )
-from tokenkeep.clock import Clock
 from tokenkeep.providers import Profile, Providers
 from tokenkeep.providers.oauth2 import OAuth2
 from tokenkeep.stores.list import ListStore
-from tokenkeep.testing import FakeClock, emulator_configuration
+from tokenkeep.testing import FakeClock
 
 NOW = 1_800_000_000.0
 ROW = Token(provider="acme", user="nightly job", client_id="client", client_secret="s3cret")
@@ -94,21 +87,6 @@ def test_fetched_by_itself(stage, scope, client_auth):
     scopes = {"scope": scope} if scope else {}
     assert {"grant_type": "client_credentials", **scopes, **in_body} == fields
     assert ("Authorization: Basic" in head) is (client_auth == "basic")
-
-
-def test_one_call(stage):
-    """However many ask at once, in stores of their own, one fetches it."""
-    keepers = [stage.keeper(Clock()) for _ in range(4)]
-    keepers[0].save(ROW)
-    barrier = threading.Barrier(16)
-
-    def get(number):
-        barrier.wait(30)
-        return keepers[number % 4].get(user="nightly job").access_token
-
-    with ThreadPoolExecutor(16) as pool:
-        assert 1 == len(set(pool.map(get, range(16))))
-    assert 1 == stage.server.connections
 
 
 @pytest.mark.parametrize(
@@ -223,14 +201,6 @@ def test_in_six_methods(stage):
         assert [saved.id] == [each.id for each in keeper.tokens()]
 
 
-def test_another_provider_that_needs_no_login():
-    """What a provider needs is said by its profile; the option of `OAuth2` sets it."""
-    own = OAuth2("acme", grant="client_credentials", profile=Profile(advisory=9)).profile
-
-    assert (False, False, 9) == (own.needs_login, own.rotates, own.advisory)
-    assert Profile().needs_login
-
-
 # Those of logins
 
 
@@ -264,58 +234,3 @@ def test_lifetime(*, stage, known, options, lifetime, renewals):
     assert lifetime == keeper.get(user="nightly job").renewal.lifetime
     again = keeper.save(ROW.but(access_token="new", refresh_token="r2", grant_token="code"))
     assert lifetime == again.renewal.lifetime
-
-
-class Gone(OAuth2):
-    """A provider whose status says what its body does not, or a field of its own does."""
-
-    def meaning(self, status, fields):
-        """Know two more."""
-        if status == 410:
-            return GrantRejected
-        return ProviderRefused if "no" in fields else super().meaning(status, fields)
-
-
-@pytest.mark.parametrize(
-    ("answer", "error", "kind"),
-    [
-        (response(b"<html>", "410 Gone"), LoginNeeded, "rejected"),
-        (as_json({"no": "s3cret"}, "400 Bad"), ProviderRefused, "configuration"),
-        (as_json({"detail": "s3cret"}, "400 Bad"), ProviderUnavailable, "transient"),
-    ],
-)
-def test_own_meaning(*, stage, answer, error, kind):
-    """The hook's meaning counts, also where nothing can be read, and is remembered in words."""
-    stage.answers["refresh_token"] = answer
-    keeper = stage.keeper(kind=Gone, grant="refresh_token")
-    saved = keeper.save(ROW.but(refresh_token="r1"))
-
-    with pytest.raises(error):
-        keeper.get(user="nightly job")
-
-    failure = keeper.store.reread(saved.id).renewal.failure
-    assert kind == failure.kind
-    assert "s3cret" not in failure.error
-
-
-@pytest.mark.parametrize("known", [{}, {"environment": "production"}])
-def test_zoho_without_an_api_domain(zoho, tmp_path, known):
-    """A row of Zoho's that says no place knows it after its renewal, and is found by it."""
-    person = zoho.add_user("bo@example.com", data_center="eu", zgid="6000124")
-    (tmp_path / "zoho.toml").write_text(emulator_configuration(zoho))
-    client = zoho.client
-    row = Token(
-        user="bo@example.com:6000124",
-        client_id=client.client_id,
-        client_secret=client.client_secret,
-        refresh_token=zoho.refresh_token(person),
-        issuer=zoho.eu.token_url,
-        **known,
-    )
-    environ = {"TOKENKEEP_CONFIG": str(tmp_path / "zoho.toml")}
-    with Keeper(open_store("memory:", environ=environ)) as keeper:
-        saved = keeper.save(row)
-        keeper.get(user=saved.user)
-
-        found = keeper.get(user=saved.user, environment="production", data_center="eu")
-        assert (saved.id, zoho.eu.api_url) == (found.id, found.api_domain)

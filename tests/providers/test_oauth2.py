@@ -157,17 +157,6 @@ def test_wrong_options(options):
     assert_error_is_clean(caught.value, HIDDEN)
 
 
-def test_a_header_that_can_not_be_sent(serve, token):
-    """It is found at the first call, and nothing is sent."""
-    server = serve(NEW)
-    with pytest.raises(ConfigurationError, match="can't be sent") as caught:
-        OAuth2("acme", headers={"X-Key": f"{HIDDEN}\r\nX: 1"}).refresh(token(server.url))
-
-    assert_error_is_clean(caught.value, HIDDEN)
-    server.expect_left(10)
-    assert not any(server.requests)
-
-
 def test_in_a_file(serve, token, tmp_path):
     """All of it can be said in the configuration file, as the page does; headers are not shown."""
     path = tmp_path / "config.toml"

@@ -310,6 +310,7 @@ except ProviderUnavailable as exc:
     ("answer", "outcome"),
     [
         (response(DOCUMENT), DOCUMENT.decode()),
+        (response(b"access_token=a&refresh_token=r"), "access_token=a&refresh_token=r"),
         (OK + b"\r\n" + DOCUMENT[:-1], "127.0.0.1:PORT did not answer within 1 seconds"),
     ],
 )

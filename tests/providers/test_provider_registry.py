@@ -8,34 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tokenkeep import settings
 from tokenkeep.errors import ConfigurationError, UnknownName
-from tokenkeep.providers import PROVIDERS, Profile, Providers, provider
+from tokenkeep.providers import PROVIDERS, Profile, Providers
 from tokenkeep.providers.zoho import Zoho
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "said"),
-    [
-        ("zoho", {"tabel": 1}, "unexpected keyword argument 'tabel'. It takes table, profile"),
-        ("oauth2", {"issuer": "https://a.example/t"}, "argument: 'name'. It takes name, issuer"),
-    ],
-)
-def test_options(name, given, said):
-    """A mistyped or missing option is an error that names the known ones."""
-    with pytest.raises(ConfigurationError, match=f"^Provider '{name}': .*{said}"):
-        provider(name, **given)
-
-
-def test_no_kind(tmp_path):
-    """What is described without a kind: the line that is missing is named."""
-    path = tmp_path / "config.toml"
-    path.write_text("[providers.acme]\nprofile = {}")
-    said = r"Provider 'acme' has no kind\. .*\[providers\.acme\] with kind = \"oauth2\""
-    with pytest.raises(UnknownName, match=said) as caught:
-        settings({"TOKENKEEP_CONFIG": str(path)})
-    assert f"{path}: [providers.acme]" in str(caught.value)
 
 
 @pytest.mark.parametrize("others", [{}, {"hub": {"kind": "oauth2"}}])
@@ -84,9 +60,3 @@ def test_profile(name, value, said):
         Profile(**{name: value})
 
     assert Profile(**dict.fromkeys(FROM_ZERO, 0), mint_limit=1)
-
-
-def test_a_claim_outlasts_its_call():
-    """Others must not take a renewal over while its call is under way."""
-    with pytest.raises(ConfigurationError, match="longer than"):
-        Profile(call_timeout=20, claim_length=20)

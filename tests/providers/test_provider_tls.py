@@ -7,9 +7,10 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
-from provider_server import SECRETS, assert_error_is_clean, response
+from provider_server import SECRETS, assert_error_is_clean, drip, response
 
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.http import Form, send
@@ -68,6 +69,19 @@ def test_trusted(serve, wrap, authority, monkeypatch, variable):
     server = serve(response(b"{}"), wrap=wrap)
 
     assert post(f"https://{server.netloc}/").body == b"{}"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_slow_handshake(serve, wrap):
+    """It has all of the time that is left, though an address has but half."""
+
+    def late(connection):
+        time.sleep(2.3)
+        return wrap(connection)
+
+    server = serve(response(b"{}"), wrap=late)
+
+    assert post(f"https://{server.netloc}/", 4).body == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -141,23 +155,29 @@ REFUSALS = {
     "127.0.0.1:9": "can't be reached: no connection",
     "a..b:3128": "can't be found: its name does not resolve",
     "slow": "did not answer within",
+    "dripping": "did not answer within",
 }
 
 
 @pytest.mark.parametrize("what", REFUSALS)
 def test_proxy_at_fault(serve, monkeypatch, what):
     """A proxy that refuses, is slow or is not there is named, not its password or its words."""
-    named = what
-    if what == "slow" or isinstance(what, bytes):
-        play = what if isinstance(what, bytes) else (lambda connection, _: connection.recv(1))
-        named = serve(play).netloc
+    plays = {
+        "slow": lambda connection, _: connection.recv(1),
+        "dripping": lambda connection, _: drip(connection, b"HTTP/1.1 200 OK\r\nX: " + 400 * b"a"),
+    }
+    play = what if isinstance(what, bytes) else plays.get(what)
+    server = serve(play) if play is not None else None
+    named = server.netloc if server else what
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55word@{named}")
 
     with pytest.raises(ProviderUnavailable, match=REFUSALS[what]) as caught:
-        post(f"https://{NAME}/", timeout=0.5 if what == "slow" else 20)
+        post(f"https://{NAME}/", timeout=0.5 if what in plays else 20)
 
     assert f"{NAME}, through the proxy {named}, " in str(caught.value)
     assert_error_is_clean(caught.value, "pa55word", "s3cret")
+    if what in plays:
+        server.expect_left(10)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ A, B = "https://a.example", "https://b.example"
         ({"acounts": A, "production": B}, "argument.*It takes name, accounts, production"),
         ({"accounts": 7, "production": B}, r"centers.mars\]: accounts has to be a text"),
         ({"accounts": A, "production": B, "aliases": "a.example"}, "has to be a list of hosts"),
+        ({"accounts": A, "production": B, "aliases": [["a"]]}, "has to be a list of hosts"),
         ("a text", r"centers.mars\] has to be a table"),
         ({"accounts": "http://a.example", "production": B}, "Plain http"),
         ({"accounts": "a.example", "production": B}, "not a URL"),

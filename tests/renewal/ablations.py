@@ -50,10 +50,7 @@ ABLATIONS = {
     },
     "renewal/late.py": {
         "save=1, login": ("stored.pair == entry.base and stored.status", "stored.status"),
-        "save=1, revoke": (
-            "if stored is None or stored.status is Status.REVOKED:",
-            "if (stored := stored and stored.but(access_token=entry.base[0])) is None:",
-        ),
+        "save=1, revoke": ("is Status.REVOKED:\n            if", "is None:\n            if"),
         "save=1, delete": (
             "stored is None or",
             "(not stored and self._store.save_token(renewed(entry.asked.but(id=None), entry))) or",
@@ -65,10 +62,7 @@ ABLATIONS = {
         "lift=0": ("if wanted:", "if wanted and stored.status is Status.OK:"),
         "lift=1": (" and stored.status is not Status.LOGIN_NEEDED", ""),
         "laterevoke=0": ("provider.revoke(fresh)", "pass"),
-        "laterevoke, newer login": (
-            " and provider.profile.revokes_grant and fresh.user",
-            " and False",
-        ),
+        "laterevoke, newer login": ("and provider.profile.revokes_grant and", "and False and"),
         "entry of a row that is gone": ("led_to is not None and led_to.id == row.id", "True"),
         "superseded, seen to": ("self._see_to(entry, stored, provider)", "pass"),
         "unread, kept": ("self._journal.put(entry)\n            is_kept = True", "pass"),
@@ -77,10 +71,7 @@ ABLATIONS = {
         "unread, out of date": ("is_out = row is None or", "is_out = row is None if True else"),
         "unread, over for a caller": (" and not is_over(e, row)", ""),
         "unread, over for a sweep": (" and row is not None and is_over(entry, row)", " and False"),
-        "let go, journal": (
-            "except (TokenKeepError, OSError) as exc:\n            about",
-            "except RenewalError as exc:\n            about",
-        ),
+        "let go, journal": ("OSError) as exc:\n            a", "KeyError) as exc:\n            a"),
     },
     "renewal/client.py": {
         "newer failure": ("failure is not None and failure != self._ask.known", "False"),

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import re
+
 import pytest
 from renewal_processes import Fleet
 from renewal_scenario import World
+
+SECRETS = re.compile(r"access-\d|login-\d/|s3cret|1000\.[0-9a-f]{8}")
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_told(caplog):
+    """Invariant 9: whatever happens in these tests, log lines, which events are too, tell none."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    told = [*caplog.get_records("setup"), *caplog.get_records("call")]
+    assert [each.getMessage() for each in told if SECRETS.search(each.getMessage())] == []
 
 
 @pytest.fixture

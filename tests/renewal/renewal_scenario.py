@@ -10,6 +10,7 @@ keeper) on the same records. Time stands still until somebody moves it.
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict, deque
 from itertools import count
 
@@ -26,7 +27,7 @@ from tokenkeep import (
 )
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.header import Header
-from tokenkeep.journal import Journal
+from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.providers import Answer, Place, Profile, Provider, Providers, Reply
 from tokenkeep.store import Store
 from tokenkeep.testing import FakeClock
@@ -52,6 +53,40 @@ def failing(trouble):
     return fails
 
 
+NEWER = ("newer", "login-2/0")
+"""What is stored after "log in"."""
+
+_GOOD = {"left": 3600, "scope": "wider"}
+STEPS = {
+    "log in": lambda world: world.login("login-2", "newer", **_GOOD),
+    # An access token alone, as an import does; a login that answers no refresh token.
+    "save": lambda world: world.login(None, "saved", **_GOOD),
+    "log in without": lambda world: world.login(None, "saved", grant_token="a code", **_GOOD),
+    "write": lambda world: world.write(scope="wider"),
+    "reject": lambda world: world.write(scope="wider", status=Status.LOGIN_NEEDED),
+    "revoke": lambda world: world.there.keeper.revoke(world.id),
+    "delete": lambda world: world.there.keeper.delete(world.id),
+    "log out": lambda world: world.there.keeper.end(world.id),
+    "renew": lambda world: world.get(world.there),
+    "claim": lambda world: world.claim(),
+    "pause": lambda world: world.clock.advance(15.0),
+    "consent withdrawn": lambda world: world.provider.dead.add("login-1"),
+    "provider down": lambda world: world.down(),
+    "odd answer": lambda world: setattr(world.provider, "odd", 1),
+    "throttled": lambda world: world.provider.trouble.append(errors.CoolingDown("Slow")),
+    "store down": lambda world: world.here.store.goes_down(),
+    "no answer": lambda _: away(),
+}
+"""What others do, and what happens to the store; see `World.step`."""
+
+
+def landed():
+    """Wait until the attempts of this process have ended, those without a caller too."""
+    for thread in threading.enumerate():
+        if thread.name == "tokenkeep-renewal":
+            thread.join(20)
+
+
 class Crash(BaseException):
     """The process ends here."""
 
@@ -72,11 +107,9 @@ class ScriptedProvider(Provider):
     """
     Families of refresh tokens; ``login-1/3`` is the fourth of family ``login-1``.
 
-    ``during`` holds steps of others: each call runs the next one after it was
-    sent, and took effect, and before it is answered; ``before`` those before it does.
-    ``trouble`` holds what the next calls raise instead. The next ``odd``
-    answers take effect, too, but can't be read before it has ``learnt`` to.
-    ``places`` are the data centre and environment of each API domain it knows.
+    A call runs the next step of ``before``, raises the next of ``trouble``, or takes effect,
+    runs the next step of ``during``, and is answered; the next ``odd`` answers can't be read
+    before it has ``learnt`` to. ``places`` are what it knows of API domains.
     """
 
     name = "scripted"
@@ -164,11 +197,9 @@ class OneProvider(Providers):
 @Store.register
 class ScriptedStore:
     """
-    A vault that others get in the way of.
+    A vault that others get in the way of: ``before`` and ``after`` a point its next step runs.
 
-    The points are a renewal's writes: ``claim``, ``save``, ``release``,
-    ``login_needed``, ``revoke``; and ``read``. ``before`` and ``after`` them
-    the next step of that list runs.
+    The points are ``claim``, ``save``, ``release``, ``login_needed``, ``revoke``; and ``read``.
     """
 
     def __init__(self, vault):
@@ -253,12 +284,17 @@ class World:
         # As after a while: the login's own access token does not count any more.
         self.write_renewal(mints=())
 
+    def keep_in(self, folder):
+        """Let the journal of this host be in a folder, not in memory."""
+        self.here = Actor(self, FolderJournal(folder, self.header))
+        self.beside = Actor(self, self.here.journal)
+
     def login(self, family="login-1", access_token="access-1", *, left=-1.0, user=USER, **fields):
         """Save what a login answered, as another process does it."""
         token = Token(
             user=user,
             client_id="client",
-            client_secret="client secret",
+            client_secret="s3cret",
             access_token=access_token,
             refresh_token=family and f"{family}/0",
             expires_at=self.clock.now() + left,
@@ -267,14 +303,19 @@ class World:
         )
         return self.vault.save_token(token.but(**fields))
 
+    def step(self, names):
+        """Return what does these of STEPS, one after the other, when it is called."""
+        return lambda: [STEPS[name](self) for name in names.split(", ")]
+
     def get(self, actor=None):
         """Ask for the token, as a caller does."""
         return (actor or self.here).keeper.get(id=self.id)
 
     def outcome(self, call=None):
-        """Call, None is `get`; return the pair of what comes back, or the kind of the error."""
+        """Call, None is `get`; return a token's pair, what else comes, or an error's kind."""
         try:
-            return (call or self.get)().pair
+            found = (call or self.get)()
+            return found.pair if isinstance(found, Token) else found
         except errors.TokenKeepError as exc:
             return type(exc)
 

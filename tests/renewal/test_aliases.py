@@ -22,7 +22,7 @@ class Move:
             world.vault.delete_token(world.id)
         self.login = Token(
             client_id="client",
-            client_secret="client secret",
+            client_secret="s3cret",
             access_token="n1",
             refresh_token="login-7/0",
             expires_at=world.clock.now() - 1,

@@ -108,13 +108,3 @@ def test_learnt_from_another_token(world):
     world.clock.advance(901)
 
     assert keeper.get(id=other.id).access_token != "first-2"
-
-
-def test_each_process_learns_for_itself(world):
-    """One that knows nothing yet of a clock that is ahead asks once too often (invariant 2)."""
-    off(world, TWO_HOURS)
-    for _ in range(3):
-        world.get()
-        world.get(world.beside)
-
-    assert world.calls == 2

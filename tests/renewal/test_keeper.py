@@ -1,4 +1,4 @@
-"""Keeper: what a program asks for."""
+"""Keeper: what a program asks for; what it deletes and revokes stays so."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from tokenkeep import (
     EmptyLookup,
     ProviderUnavailable,
     RenewalTimeout,
+    Status,
     StoreConflict,
     StoreUnavailable,
     Token,
     TokenNotFound,
+    TokenRevoked,
 )
 from tokenkeep.renewal import Ask
 
@@ -45,17 +47,11 @@ def test_get_nothing(keeper):
         keeper.get(Token(refresh_token="r", client_id="c"), user=USER)
 
 
-@pytest.fixture
-def refused(world, keeper):
-    """An access token that the API refuses, too old for its address to be the reason."""
-    token = keeper.get(id=world.id)
-    world.clock.advance(61)
-    return token.access_token
-
-
 @pytest.mark.parametrize("answers", ["access-3", "access-2"], ids=["another", "the same again"])
-def test_rejected(world, keeper, refused, answers):
+def test_rejected(world, keeper, answers):
     """What the API refused is renewed, once for all who report it, whatever the answer is."""
+    refused = keeper.get(id=world.id).access_token
+    world.clock.advance(61)  # else it is too young to be the reason
     world.provider.extra = {"access_token": answers}
     theirs = []
     world.here.store.before["claim"].append(
@@ -69,28 +65,20 @@ def test_rejected(world, keeper, refused, answers):
 
 
 def test_delete(world, keeper):
-    """
-    A deleted token is gone here; the provider keeps its grant, a missing id is silent.
-
-    A login that came after the version that is to be deleted stays. A logout is both: revoked
-    at the provider, and gone here.
-    """
+    """Deleted, it is gone here, if it is that version; a logout revokes it as well."""
     older = world.stored.version
     world.login("login-2")
     with pytest.raises(StoreConflict):
         keeper.delete(world.id, replaces=older)
-    assert world.stored.refresh_token == "login-2/0"
-
     version = world.stored.version
     assert keeper.delete(world.id, replaces=version).refresh_token == "login-2/0"
     assert keeper.delete(world.id, replaces=version) is keeper.delete(world.id) is None
-
     assert list(keeper.tokens()) == []
     assert (world.provider.revoked, world.here.names()) == ([], ["deleted"])
+
     with pytest.raises(TokenNotFound):
         keeper.end(world.id)
-    ends = world.login("login-3")
-    keeper.end(ends.id)
+    keeper.end(world.login("login-3").id)
     assert list(keeper.tokens()) == []
     assert world.provider.revoked == ["login-3/0"]
     assert world.here.names() == ["deleted", "revoked", "deleted"]
@@ -99,38 +87,33 @@ def test_delete(world, keeper):
 def called(monkeypatch, thing, name):
     """Return a list of what each call of a method will return from now on."""
     answers, method = [], getattr(thing, name)
-
-    def calling(*given, **by):
-        answers.append(method(*given, **by))
-        return answers[-1]
-
-    monkeypatch.setattr(thing, name, calling)
+    monkeypatch.setattr(
+        thing, name, lambda *given, **by: answers.append(method(*given, **by)) or answers[-1]
+    )
     return answers
 
 
 def test_tokens_stream(world, keeper, monkeypatch):
     """Invariant 13: tokens are read page by page, as they are asked for."""
-    for n in range(600):
+    for n in range(501):
         world.login(f"login-{n}x", f"access of {n}", user=f"user{n}@example.com:1")
     pages = called(monkeypatch, world.backend, "scan")
 
     assert len(list(islice(keeper.tokens(), 10))) == 10
     assert [len(page) for page in pages] == [500]
-    assert len(list(keeper.tokens())) == 601
+    assert len(list(keeper.tokens())) == 502
 
 
-@pytest.mark.parametrize("by", ["id", "user", "both"])
-def test_touched_at_most_hourly(world, keeper, monkeypatch, by):
+@pytest.mark.parametrize("asked", [["id"], ["user"], ["id", "user"]])
+def test_touched_at_most_hourly(world, keeper, monkeypatch, asked):
     """That a token is in use is noted once an hour, however it is asked for."""
     touched = called(monkeypatch, world.backend, "touch")
     world.write(expires_at=world.clock.now() + 1_000_000)
-    asked = {"id": [{"id": world.id}], "user": [{"user": USER}]}
-    asked["both"] = asked["id"] + asked["user"]
 
     for seconds, noted in ((3600, 1), (3599, 1), (1, 2)):
         world.clock.advance(seconds)
-        for each in asked[by] * 5:
-            keeper.get(**each)
+        for by in asked * 5:
+            keeper.get(**{by: {"id": world.id, "user": USER}[by]})
         assert len(touched) == noted
 
     assert world.stored.last_used_at == world.clock.now()
@@ -153,11 +136,7 @@ def test_save():
 
 @pytest.mark.parametrize("last", ["transient", "store", "unjournaled"])
 def test_listener_that_asks_for_the_same_token(killing, last):
-    """
-    Invariant 12: who is told of a token may ask for it, and is answered at once.
-
-    One that fails costs nobody a token (invariant 4).
-    """
+    """Invariant 12: who is told of a token may ask for it, or fail, and holds nobody up."""
     world, told = killing, {}
     if last == "unjournaled":
         world.here.journal.put = failing(StoreUnavailable("The disk is full"))
@@ -180,3 +159,71 @@ def test_listener_that_asks_for_the_same_token(killing, last):
     assert expected == world.outcome()
     assert told[last] == 0.0
     assert last != "unjournaled" or {"clock_off", "renewed"} <= told.keys()
+
+
+# REVOKER: revoked here at once, and at the provider until it confirms.
+
+
+@pytest.mark.parametrize("refresh_token", ["login-1/0", None])
+def test_revoke(world, keeper, refresh_token):
+    """Invariant 7: when `revoke` returns nobody hands the token out, warm caches or not."""
+    world.write(refresh_token=refresh_token, expires_at=world.clock.now() + 3600)
+    world.get(world.there)
+    seen, revoke = [], world.provider.revoke
+    world.provider.revoke = lambda token: (seen.append(world.stored.status), revoke(token))
+
+    revoked = keeper.revoke(world.id)
+
+    assert seen == [Status.REVOKED]
+    assert (revoked.status, revoked.access_token) == (Status.REVOKED, None)
+    assert revoked.renewal.to_revoke == ()
+    assert world.provider.revoked == [refresh_token or "access-1"]
+    for actor in (world.here, world.there):
+        with pytest.raises(TokenRevoked):
+            world.get(actor)
+
+
+def test_revoke_starts_over_on_a_conflict(world, keeper):
+    """A renewal that is saved just before does not keep its tokens alive."""
+    world.here.store.before["revoke"].append(world.step("log in"))
+
+    keeper.revoke(world.id)
+    keeper.revoke(world.id)  # has nothing left to do
+
+    assert world.stored.status is Status.REVOKED
+    assert world.provider.revoked == ["login-1/0", "login-2/0"]
+
+
+def test_revoke_that_is_no_success(world, keeper):
+    """What is not there, or can't be written, is an error: somebody expects it to be gone."""
+    with pytest.raises(TokenNotFound):
+        keeper.revoke("no such id")
+    world.here.store.before["revoke"].append(away)
+    with pytest.raises(StoreUnavailable):
+        keeper.revoke(world.id)
+
+    assert world.provider.revoked == []
+
+
+# RE-LOGIN: a save that brings tokens of another login.
+
+
+def test_committed_and_then_revoked(world):
+    """Invariant 7: a driver that tries again by itself lifts no revocation that came after it."""
+    fails = failing(StoreConflict("Another version"))
+    world.after_write(1, lambda: (world.step("revoke")(), fails()))
+
+    saved = world.login("login-2", "newer", left=3600)
+
+    assert saved.status is world.stored.status is Status.REVOKED
+    assert world.stored.access_token is None
+
+
+def test_outcome_unknown_then_another_login(world):
+    """Invariant 7: what another login has written is not taken for one's own, nor written over."""
+    world.after_write(1, lambda: (world.login("login-3", "newest", left=3600), away()))
+
+    with pytest.raises(StoreUnavailable):
+        world.login("login-2", "newer", left=3600)
+
+    assert world.stored.pair == ("newest", "login-3/0")

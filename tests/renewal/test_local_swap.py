@@ -124,6 +124,13 @@ class Drops(ListStore):
         return super().save_token(token.but(status=Status.OK))
 
 
+class Echoes(Drops):
+    """The same, and it answers what it was given."""
+
+    def save_token(self, token):
+        return super().save_token(token).but(status=token.status)
+
+
 class Cuts(ListStore):
     """A store whose columns are too short."""
 
@@ -136,6 +143,7 @@ class Cuts(ListStore):
     ("kind", "changes"),
     [
         (Drops, {"status": Status.REVOKED}),
+        (Echoes, {"status": Status.REVOKED}),
         (Cuts, {"access_token": "more than nine characters"}),
         (Cuts, {"refresh_token": "more than nine characters"}),
     ],

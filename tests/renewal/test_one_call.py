@@ -1,33 +1,32 @@
-"""One expiry, one call: threads and processes against the emulator, in all its modes."""
+"""One expiry, one call: threads, and processes that are killed, interrupted or forked."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tokenkeep import ProviderUnavailable
 
-ROTATIONS = ("none", "rotate", "rotate_reuse_kills", "rotate_grace")
+def rotations(*names):
+    return pytest.mark.parametrize("fleet", names, indirect=True)
 
 
 def at_once(count, call):
-    """Call from *count* threads at the same moment; return what each got or raised."""
+    """Call from *count* threads at the same moment; return what each got."""
     barrier = threading.Barrier(count)
 
     def run(number):
         barrier.wait(30)
-        try:
-            return call(number)
-        except Exception as exc:  # noqa: BLE001  # the test looks at it
-            return exc
+        return call(number)
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
 
 
-@pytest.mark.parametrize("fleet", ROTATIONS, indirect=True)
+@rotations("none", "rotate", "rotate_reuse_kills", "rotate_grace")
 @pytest.mark.parametrize("keepers", [1, 16])
 def test_64_threads(fleet, keepers):
     """Invariant 2: one expiry, one call, however many threads ask, if they share but the file."""
@@ -40,7 +39,7 @@ def test_64_threads(fleet, keepers):
     assert fleet.works(fleet.stored)
 
 
-@pytest.mark.parametrize("fleet", ["none", "rotate_reuse_kills"], indirect=True)
+@rotations("rotate_reuse_kills")
 def test_8_processes(fleet):
     """Invariant 2: one expiry, one call, however many processes ask."""
     workers = fleet.start(8)
@@ -54,50 +53,110 @@ def test_8_processes(fleet):
     assert fleet.works(fleet.stored)
 
 
-def test_provider_down(fleet):
-    """Invariant 2: with the provider down 64 threads ask as one does, and all get the error."""
-    fleet.zoho.faults.add(kind="status", times=None)
-    keeper = fleet.keeper()
+def test_side_by_side(world):
+    """Invariant 2: a token that expires while another one is renewed is not held up by that."""
+    other = world.login("login-2", user="ben@example.com:2")
+    meanwhile = []
+    world.provider.during.append(lambda: meanwhile.append(world.here.keeper.get(id=other.id)))
 
-    errors = at_once(64, lambda _: keeper.get(id=fleet.id))
-
-    assert {type(error) for error in errors} == {ProviderUnavailable}
-    assert fleet.calls == 2
-
-
-def test_side_by_side(fleet):
-    """Invariant 2: eight tokens that expire are renewed at the same time; none holds others up."""
-    users = [f"user{n}@example.com" for n in range(8)]
-    for user in users:
-        fleet.zoho.add_user(user)
-    tokens = [fleet.login(user) for user in users]
-    fault = fleet.held_up(times=8)
-    keeper = fleet.keeper()
-
-    with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(keeper.get, id=token.id) for token in tokens]
-        together = fault.wait(30, hits=8)  # none has been answered yet
-        fleet.release()
-        renewed = {future.result().access_token for future in asked}
-
-    assert together
-    assert len(renewed) == fleet.calls == 8
+    assert world.get().access_token != meanwhile[0].access_token
+    assert (world.calls, world.clock.slept) == (2, [])
 
 
-def test_advisory_window(fleet):
+def test_advisory_window(world):
     """Close before the end one caller renews; all others go on at once with the old token."""
-    soon = fleet.store.swap(fleet.login(left=100.0).with_renewal(lifetime=3600.0))
-    fault = fleet.held_up()
-    keeper = fleet.keeper()
+    world.write_renewal(lifetime=3600.0)
+    world.write(expires_at=world.clock.now() + 100)
+    others = []
+    world.provider.during.append(
+        lambda: others.extend(at_once(8, lambda n: world.get((world.here, world.there)[n % 2])))
+    )
 
-    with ThreadPoolExecutor(1) as pool:
-        renewing = pool.submit(keeper.get, id=soon.id)
-        assert fault.wait(30)
-        others = at_once(8, lambda _: keeper.get(id=soon.id))
-        assert not renewing.done()
-        fleet.release()
-        renewed = renewing.result()
+    assert world.get().access_token == "access-2"
+    assert [token.access_token for token in others] == ["access-1"] * 8
+    assert world.calls == 1
 
-    assert {token.access_token for token in others} == {soon.access_token}
-    assert renewed.access_token != soon.access_token
+
+@pytest.mark.parametrize(
+    ("fleet", "answered"),
+    [("none", False), ("rotate", False), ("rotate_grace", True)],
+    indirect=["fleet"],
+)
+def test_killed_in_the_call(fleet, answered):
+    """Invariant 2: the next process takes a dead holder's claim over at once; one more call."""
+    fleet.in_the_call(kind="hang", after=answered).kill()
+    assert fleet.stored.renewal.claim is not None
+
+    answer = fleet.start().get()
+
+    assert answer["access_token"] == fleet.stored.access_token
+    assert fleet.calls == 2
+    assert fleet.works(fleet.stored)
+
+
+@rotations("rotate_reuse_kills")
+@pytest.mark.parametrize("next_one", ["get", "sweep"])
+def test_killed_between_journal_and_save(fleet, next_one):
+    """Invariant 4: what was journaled is saved by the next one, without a call, and not twice."""
+    holder, other = fleet.start(halts=True), fleet.start(fake_clock=True)
+    holder.ask("get")
+    assert holder.told() == {"halted": True}
+    holder.kill()
+    assert fleet.stored.pair == fleet.first.pair
+
+    other.ask(next_one)
+    told = other.told()
+
+    saved = fleet.stored
+    assert told.get("access_token", saved.access_token) == saved.access_token
+    assert next_one == "get" or told == {"saved": 1}
+    assert saved.access_token != fleet.first.access_token
+    assert fleet.works(saved)
     assert fleet.calls == 1
+    assert list(fleet.journal.iterdir()) == []
+
+
+def test_interrupted(fleet):
+    """A Ctrl-C during the call hits the program, not the answer: it is saved."""
+    holder = fleet.in_the_call()
+
+    holder.signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):  # for the answer, if need be
+        holder.process.wait(0.5)
+    fleet.release()
+    holder.process.wait(30)
+
+    assert holder.process.returncode != 0
+    assert fleet.stored.access_token != fleet.first.access_token
+    assert fleet.stored.renewal.claim is None
+    assert fleet.works(fleet.stored)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "lives"),
+    [("none", True), ("rotate_reuse_kills", True), ("none", False)],
+    indirect=["fleet"],
+)
+def test_forked_in_flight(fleet, lives):
+    """Invariant 11: a child waits for its parent's call and shares the token, if that lives."""
+    held = fleet.held_up()
+    worker = fleet.start()
+    worker.ask("fork")
+    assert worker.told() == {"started": True}
+    assert held.wait(30)
+    worker.ask("now")
+    pid = worker.told()["forked"]
+    if lives:
+        fleet.release()
+    else:
+        worker.kill()
+
+    told = [worker.told() for _ in range(1 + lives)]
+
+    parent = next((each for each in told if "child" not in each), None)
+    assert {"access_token": fleet.stored.access_token, "pid": pid} in [
+        each.get("child") for each in told
+    ]
+    if lives:
+        assert (parent["child_status"], parent["access_token"]) == (0, fleet.stored.access_token)
+    assert fleet.calls == 2 - lives

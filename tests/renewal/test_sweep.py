@@ -5,35 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from renewal_scenario import Actor, ByOwner, World, dead_holder
+from renewal_scenario import ByOwner, World, dead_holder
 
 from tokenkeep import Claim, StoreTampered, StoreUnavailable, Token
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
-from tokenkeep.journal import FolderJournal
 from tokenkeep.lookup import first_login_of
 from tokenkeep.records import record_id
 
 
 def test_first_logins_given_up():
-    """
-    A lease whose holder is gone goes after its time, not before; nobody lists it.
-
-    A sweep deletes the version it judged: who logs in now, under the same id, is left alone.
-    """
+    """A lease whose holder is gone goes after its time, in the version that was judged."""
     world = World(backend=ByOwner())
-    keeper, asked = world.here.keeper, Token(grant_token="a code")
+    keeper, name = world.here.keeper, first_login_of(Token(grant_token="a code"))
 
     def lease(nonce):
         now = world.clock.now()
         claim = Claim(nonce=nonce, holder=dead_holder(), taken_at=now, length=60.0)
-        return world.vault.hold(first_login_of(asked), claim)
+        return world.vault.hold(name, claim)
 
     version, _ = lease("over")
     assert [token.id for token in keeper.tokens()] == [world.id]
     world.clock.advance(59)
     assert keeper.sweep().deleted == 0
     world.clock.advance(1)
-    name = first_login_of(asked)
     world.before_write(1, lambda: (world.vault.let_go(name, version), lease("begun")))
     assert keeper.sweep().deleted == 0
     assert lease("mine")[1].nonce == "begun"
@@ -46,7 +40,7 @@ def test_first_logins_given_up():
 @pytest.fixture
 def others(tmp_path, world):
     """Six more tokens, so that some are before and some behind any of them."""
-    world.here = Actor(world, FolderJournal(tmp_path / "journal", world.header))
+    world.keep_in(tmp_path / "journal")
     logins = (world.login(f"login-{n}", f"first-{n}", user=f"u{n}@x:1") for n in range(2, 8))
     return sorted(token.id for token in logins)
 
@@ -144,7 +138,7 @@ def test_store_that_does_not_answer(world, others):
     """A store that is down ends the sweep: it is not waited for once for each answer."""
     unsaved(world, others[:3])
     tried = []
-    world.here.store.before["read"].extend([lambda: tried.append(1)] * 9)
+    world.here.store.before["read"] += [lambda: tried.append(1)] * 9
     world.here.store.down = True
 
     with pytest.raises(StoreUnavailable):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import pytest
-from renewal_scenario import Actor, failing
+from renewal_scenario import failing
 
 from tokenkeep import LoginNeeded, ProviderUnavailable, Status, StoreUnavailable
-from tokenkeep.journal import FolderJournal
 from tokenkeep.renewal.late import MOST_UNREAD
 
 FRESH = "access-2", "login-1/1"
@@ -19,8 +19,7 @@ FRESH = "access-2", "login-1/1"
 def odd(request, rotating, tmp_path, caplog):
     """A renewal has ended with an answer that can't be read."""
     if request.param == "in a folder":
-        rotating.here = Actor(rotating, FolderJournal(tmp_path / "journal", rotating.header))
-        rotating.beside = Actor(rotating, rotating.here.journal)
+        rotating.keep_in(tmp_path / "journal")
     rotating.provider.odd = 1
     caplog.set_level(logging.DEBUG)
     with pytest.raises(ProviderUnavailable) as caught:
@@ -48,28 +47,20 @@ TAKERS = {
     "a deliberate renewal": lambda world: world.beside.keeper.renew(world.id).pair,
     "a sweep": lambda world: world.beside.keeper.sweep().saved == 1 and world.stored.pair,
 }
-each_taker = pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
+each_taker = pytest.mark.parametrize("take", TAKERS)
 
 
-def beside_another(world):
-    world.write(access_token="access of somebody", expires_at=1.0)
-    world.clock.advance(2)
-
-
-@pytest.mark.parametrize(
-    "first", [lambda _: None, lambda world: world.clock.advance(2), beside_another]
-)
+@pytest.mark.parametrize("first", ["at once", "later", "beside another access token"])
 @each_taker
 def test_read_again(odd, take, first):
-    """
-    Taught to read it, whoever comes next on this host takes the tokens and asks nobody.
-
-    It is known by the refresh token, which is spent whatever stands beside it.
-    """
+    """Taught to read it, whoever comes next on this host takes the tokens and asks nobody."""
     odd.provider.learnt = True
-    first(odd)
+    if first == "beside another access token":
+        odd.write(access_token="access of somebody", expires_at=1.0)
+    if first != "at once":
+        odd.clock.advance(2)
 
-    assert FRESH == take(odd) == odd.stored.pair
+    assert FRESH == TAKERS[take](odd) == odd.stored.pair
     assert (odd.stored.status, odd.stored.renewal.failure) == (Status.OK, None)
     assert odd.stored.renewal.claim is None
     assert odd.calls == 1
@@ -83,13 +74,10 @@ def test_read_again_after_a_rejection(odd, take):
     assert LoginNeeded is odd.outcome()
     assert len(odd.kept) == 1
     odd.provider.learnt = True
+    is_told = take == "a caller"
 
-    if take is TAKERS["a caller"]:
-        with pytest.raises(LoginNeeded):
-            take(odd)
-    else:
-        assert FRESH == take(odd) == odd.stored.pair
-        assert (odd.stored.status, odd.kept) == (Status.OK, [])
+    assert (LoginNeeded if is_told else FRESH) == odd.outcome(partial(TAKERS[take], odd))
+    assert is_told or (odd.stored.status, odd.kept) == (Status.OK, [])
     assert odd.calls == 2
 
 
@@ -147,31 +135,18 @@ def seen_to_be_no_loss(world):
     world.get()
 
 
-OUT_OF_DATE = {
-    "another refresh token": lambda world: world.login("login-2", "another", left=3600),
-    "no row": lambda world: world.there.keeper.delete(world.id),
-    "no loss": seen_to_be_no_loss,
-    "revoked": lambda world: world.there.keeper.revoke(world.id),
-    "logged out": lambda world: world.there.keeper.end(world.id),
-}
-
-
-@pytest.mark.parametrize("step", OUT_OF_DATE)
+@pytest.mark.parametrize("step", ["log in", "delete", "no loss", "revoke", "log out"])
 def test_out_of_date(odd, step):
-    """
-    It goes, aloud, once its refresh token is stored no more, or was good for another renewal.
-
-    If it can be read after a revocation, what is in it is revoked as well.
-    """
-    OUT_OF_DATE[step](odd)
-    odd.provider.learnt = is_ended = step in ("revoked", "logged out")
+    """It goes, aloud, once its refresh token is stored no more, or was good once more."""
+    seen_to_be_no_loss(odd) if step == "no loss" else odd.step(step)()
+    odd.provider.learnt = is_ended = step in ("revoke", "log out")
     odd.provider.revoked.clear()
 
     swept = odd.beside.keeper.sweep()
 
     assert (swept.discarded, swept.unread) == (1, 0)
     assert odd.kept == []
-    assert ("login-1/1" in odd.provider.revoked) is is_ended
+    assert ("login-1/1" in odd.provider.revoked) is is_ended  # what was read in it
     assert is_ended or odd.beside.names() == ["superseded"]
 
 
@@ -196,8 +171,7 @@ def test_taught_too_late(odd, first):
 )
 def test_journal_that_can_t_be_written(rotating, error):
     """The provider's error is raised all the same, and again; the loss is reported."""
-    journal = rotating.here.journal
-    rotating.provider.before.append(lambda: setattr(journal, "put", failing(error)))
+    rotating.here.journal.put = failing(error)
     rotating.provider.odd = 1
 
     for _ in range(2):

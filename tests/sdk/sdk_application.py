@@ -175,16 +175,6 @@ class Application:
         with self.store.as_user(token_id) as call:
             return call(leads).get_status_code()
 
-    def names_as_each(self, token_ids):
-        """Read the leads as many users in as many threads; return the names in them."""
-
-        def names(token_id):
-            with self.store.as_user(token_id) as call:
-                found = call(leads).get_object().get_data()
-            return [each.get_key_value("Last_Name") for each in found]
-
-        return all_at_once([partial(names, each) for each in token_ids])
-
     def folder_of_the_sdk(self):
         return Initializer.initializer.resource_path
 

@@ -30,35 +30,6 @@ def test_nothing_else_is_needed(sdk, zoho):
     assert zoho.counters.token_calls() == 1
 
 
-def test_a_refused_token(sdk, zoho):
-    """An access token that the CRM does not take any more is renewed, and the work done again."""
-    logged_in = sdk.log_in(user=zoho.user.name)
-    process = sdk.process()
-    process.call_as(logged_in["id"])
-    zoho.expire_access_tokens()
-    process.move_clock(61)
-
-    assert process.call_as(logged_in["id"]) == 200
-    assert zoho.counters.token_calls("refresh_token") == 1
-
-
-def test_users_never_mix(sdk, zoho):
-    """Invariant 8: threads that work as users of two data centres get what is theirs."""
-    sdk.register()
-    process = sdk.process()
-    ids = []
-    for name in ("us", "eu"):
-        owner = sdk.owner(name)
-        zoho.records(owner).clear()
-        zoho.add_lead(owner, Last_Name=f"In {name}")
-        ids.append(sdk.log_in(owner=owner, user=owner.name, data_center=name)["id"])
-        process.edit(ids[-1], expires_in=-1)
-
-    assert process.names_as_each(ids * 4) == [["In us"], ["In eu"]] * 4
-    for name in ("us", "eu"):
-        assert zoho.counters.token_calls("refresh_token", data_center=name) == 1
-
-
 def test_own_errors(sdk, zoho):
     """What is wrong with the token is tokenkeep's own error, and nobody stays on the thread."""
     logged_in = sdk.log_in(user=zoho.user.name)

@@ -50,18 +50,6 @@ def test_over_a_dead_row(sdk, zoho, login, how, new):
     assert len(login.process.get_tokens()) == 1
 
 
-def test_without_a_user(sdk):
-    """A new code alone logs in over a dead token as well; its user's old id goes on working."""
-    process = sdk.process()
-    first = sdk.log_in(process)
-    process.revoke(first["id"])
-    again = sdk.log_in()
-
-    assert again["id"] in (first["id"], process.find(id=first["id"])["id"])
-    assert process.get_token() == again["access_token"]
-    assert len(process.get_tokens()) == 1
-
-
 @pytest.mark.parametrize("how", ["revoked", "login_needed"])
 def test_dead_by_its_own_credential(sdk, zoho, login, how):
     """A dead token found by its own code, refresh token, user or id raises; nobody is asked."""

@@ -62,19 +62,6 @@ def test_down_and_expired(sdk, zoho):
     assert process.call() == 200
 
 
-def test_wrong_secret(sdk, zoho):
-    """A wrong client secret is refused, not stored, and does not hinder who has the right one."""
-    process = sdk.process()
-    token = expired(sdk, process)
-    with pytest.raises(SDKFailed) as failed:
-        sdk.start(refresh_token=token["refresh_token"], client_secret="wrong")
-
-    assert failed.value.cause == "ProviderRefused"
-    [stored] = process.get_tokens()
-    assert stored["client_secret"] == zoho.client.client_secret
-    assert zoho.is_active(process.get_token())
-
-
 def test_rejected_in_threads(sdk, zoho):
     """Eight threads that all meet a 401 renew once, then again for the next one."""
     process = sdk.process()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from cases import KINDS
 from renewal_processes import Fleet
@@ -49,18 +47,6 @@ def test_16_processes_on_4_hosts(fleet):
     assert {each.get("access_token") for each in told} == {fleet.stored.access_token}
     assert fleet.calls == 1
     assert fleet.works(fleet.stored)
-
-
-@whole_on_postgresql
-def test_64_threads_on_a_server(fleet):
-    """Invariant 2: the threads of one process too, on a pool of connections."""
-    keeper = fleet.keeper()
-
-    with ThreadPoolExecutor(64) as pool:
-        tokens = list(pool.map(lambda _: keeper.get(id=fleet.id), range(64)))
-
-    assert {token.access_token for token in tokens} == {fleet.stored.access_token}
-    assert fleet.calls == 1
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import count
 
 import pytest
 from cases import FIRST, ID, SECOND, mark, record, until
 
-from tokenkeep import Keeper, Token, generate_key, open_store
 from tokenkeep.backends.base import FOUND_BY
-from tokenkeep.integrations.zoho_sdk import SDKStore
-from tokenkeep.testing import FakeClock
 
-HOUR = 3600.0
 WARM = 8
 """Drivers prepare what they have sent five times, which is a trip of its own."""
-
-
-# A backend
 
 
 @pytest.fixture
@@ -93,84 +84,3 @@ def test_an_old_connection_is_replaced(connect, far, proxy, monkeypatch):
 
     assert backend.scan(None, 1) == []
     assert proxy.connections > before
-
-
-# A keeper
-
-
-class Trips:
-    """A keeper on that server, and how many trips what is asked of it takes."""
-
-    def __init__(self, url, zoho, proxy):
-        self._zoho, self.proxy, self._numbers, self.clock = zoho, proxy, count(), FakeClock()
-        self.opened = partial(open_store, url, clock=self.clock)
-        self.keeper = Keeper(self.opened(), clock=self.clock)
-
-    def login(self, left=HOUR):
-        """Return a user's new login, with so many seconds left."""
-        user = self._zoho.add_user(f"user{next(self._numbers)}@example.com")
-        return Token(
-            user=user.name,
-            client_id=self._zoho.client.client_id,
-            client_secret=self._zoho.client.client_secret,
-            access_token=f"access {user.name}",
-            refresh_token=self._zoho.refresh_token(user),
-            expires_at=self.clock.now() + left,
-            provider="zoho",
-            issuer=self._zoho.us.token_url,
-            api_domain=self._zoho.us.api_url,
-        )
-
-    def saved(self, left=HOUR):
-        return self.keeper.save(self.login(left))
-
-    def of(self, work, prepared):
-        """Return how many trips *work* takes with what *prepared* returns, uncounted."""
-        subjects = [prepared() for _ in range(WARM)]
-        return min(self.proxy.counted(partial(work, each)) for each in subjects)
-
-
-@pytest.fixture
-def trips(far, proxy, zoho, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TOKENKEEP_KEYS", generate_key())
-    trips = Trips(far, zoho, proxy)
-    yield trips
-    trips.keeper.close()
-
-
-def test_a_keeper(trips):
-    """
-    A lookup of any kind takes one; a save of what was read two, also the SDK's: a look, a write.
-
-    A first save takes three: it looks too whether somebody else has saved
-    the login meanwhile. So does a renewal: a lookup, the claim, the answer.
-    """
-    keeper, store, stored = trips.keeper, trips.keeper.store, trips.saved()
-    sdk, login, access = SDKStore(store, clock=trips.clock), trips.login, stored.access_token
-
-    def changed():
-        return trips.saved().but(access_token="another")
-
-    def changed_by_the_sdk():
-        token = sdk.find_token_by_id(trips.saved().id)
-        token.set_access_token("another")
-        return token
-
-    def expired():
-        return trips.saved(left=-1.0)
-
-    expected = {
-        "id": (1, lambda _: keeper.get(id=stored.id), login),
-        "user": (1, lambda _: keeper.get(user=stored.user), login),
-        "access token": (1, lambda _: store.find_token(Token(access_token=access)), login),
-        "not seen before": (1, lambda new: keeper.get(id=new.id), trips.saved),
-        "saved again": (2, keeper.save, changed),
-        "saved by the SDK": (2, sdk.save_token, changed_by_the_sdk),
-        "saved first": (3, keeper.save, login),
-        "renewed by id": (3, lambda old: keeper.get(id=old.id), expired),
-        "renewed by user": (3, lambda old: keeper.get(user=old.user), expired),
-    }
-
-    for name, (least, work, prepared) in expected.items():
-        assert (name, least) == (name, trips.of(work, prepared))

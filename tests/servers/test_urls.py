@@ -36,6 +36,9 @@ def test_redis(url, place, said):
 @pytest.mark.parametrize(
     ("one", "two"),
     [
+        # Whoever comes, by whatever way: another password does not lose the journal.
+        ("mysql://app:a@db/app", "mysql://other:b@DB:3306/app?pool_size=3&ssl_disabled=true"),
+        ("postgresql://app:a@db/app", "postgresql://app:b@db:5432/app?sslmode=require"),
         ("mysql://app@db/app", "mysql://app@db/other"),
         ("mysql://app@db/app", "mysql://app@db:3307/app"),
         ("mysql://app@db/app", "mysql://app@db2/app"),
@@ -47,19 +50,8 @@ def test_redis(url, place, said):
 )
 def test_each_store_describes_itself(one, two):
     """The journal of a store is named after its description: no two have the same."""
-    assert Database(one, {}).describe() != Database(two, {}).describe()
-
-
-@pytest.mark.parametrize(
-    ("one", "two"),
-    [
-        ("mysql://app:a@db/app", "mysql://other:b@DB:3306/app?pool_size=3&ssl_disabled=true"),
-        ("postgresql://app:a@db/app", "postgresql://app:b@db:5432/app?sslmode=require"),
-    ],
-)
-def test_the_same_store_is_described_alike(one, two):
-    """Whoever comes, by whatever way: another password does not lose the journal."""
-    assert Database(one, {}).describe() == Database(two, {}).describe()
+    is_one = Database(one, {}).describe() == Database(two, {}).describe()
+    assert is_one == ("app:" in one)
 
 
 def test_described_without_a_secret(connect, redis_server, tmp_path, monkeypatch):

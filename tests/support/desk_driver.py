@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 
+import urllib3
 from private_servers.ports import free_port
 
 import tokenkeep
@@ -279,16 +280,12 @@ class Browser:
 
 def consent(address, *, user=None, decision="accept", **more):
     """Decide on Zoho's page; return the address it sends the browser to."""
-    parts = urllib.parse.urlsplit(address)
-    form = dict(urllib.parse.parse_qsl(parts.query)) | {"decision": decision, **more}
+    page, _, query = address.partition("?")
+    form = dict(urllib.parse.parse_qsl(query)) | {"decision": decision, **more}
     if user is not None:
         form["user"] = user
-    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
-    try:
-        sent = {"Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", parts.path, urllib.parse.urlencode(form), sent)
-        answer = connection.getresponse()
-        assert answer.status == 302, answer.read()
-        return answer.headers["Location"]
-    finally:
-        connection.close()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urllib.parse.urlencode(form)
+    answer = urllib3.request("POST", page, body=body, headers=kind, redirect=False)
+    assert answer.status == 302, answer.data
+    return answer.headers["Location"]

@@ -27,15 +27,10 @@ class Worker:
     """One worker process; see renewal_worker.py."""
 
     def __init__(self, settings, host=None):
-        environ = {
-            **os.environ,
-            **(host.environ if host else {}),
-            "WORKER": json.dumps(settings),
-            "TOKENKEEP_KEYS": KEY,
-        }
+        environ = {"WORKER": json.dumps(settings), "TOKENKEEP_KEYS": KEY}
         self.process = subprocess.Popen(
             [*(host.enter if host else ()), sys.executable, str(WORKER)],
-            env=environ,
+            env=os.environ | (host.environ if host else {}) | environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -49,7 +44,7 @@ class Worker:
 
     def told(self, timeout=PATIENCE):
         """Return the next thing it says; one that says nothing in time is killed."""
-        timer = Timer(timeout, self._send, [signal.SIGKILL])
+        timer = Timer(timeout, os.killpg, [self.process.pid, signal.SIGKILL])
         timer.start()
         line = self.process.stdout.readline()
         timer.cancel()
@@ -61,18 +56,12 @@ class Worker:
         self.ask("get")
         return self.told()
 
-    def signal(self, number):
-        """Send a signal; wait until a stop has come through."""
-        self._send(number)
-        if number == signal.SIGSTOP:
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
-
     def kill(self):
         """End it as nothing else does: no handler, no clean-up."""
-        self._send(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
 
-    def _send(self, number):
+    def signal(self, number):
         if self._there:  # a child of what went in there
             os.killpg(self.process.pid, number)
         else:
@@ -86,15 +75,7 @@ class Worker:
 
 
 class Host:
-    """
-    Another machine, as far as this one's kernel can make one.
-
-    It has a name, a process-id space and a state folder of its own.
-
-    Args:
-        name: Of the host.
-        folder: For its files.
-    """
+    """Another machine, as far as a kernel can make one: its own name, processes and state."""
 
     def __init__(self, name, folder):
         home = folder / name
@@ -120,15 +101,10 @@ class Fleet:
     """
     An emulator, a sqlite file with one expired token, and processes that share both.
 
-    Args:
-        zoho: The emulator.
-        folder: Where the file is.
-        rotation: The emulator's, which the profile is made for.
-        url: Of the store. None means a sqlite file in the folder.
-        profile: Changes to the profile.
+    *rotation* is the emulator's, *url* the store's: None means a sqlite file in *folder*.
     """
 
-    def __init__(self, zoho, folder, rotation="none", *, url=None, **profile):
+    def __init__(self, zoho, folder, rotation="none", *, url=None):
         zoho.options.rotation = rotation
         zoho.options.mints_per_window = None
         self.zoho = zoho
@@ -137,7 +113,7 @@ class Fleet:
         self.journal = folder / "tokens.db.journal"
         rotates = rotation in ("rotate", "rotate_reuse_kills")
         # Long enough for a machine that is busy: nothing here waits for these to pass.
-        limits = {"call_timeout": 60.0, "claim_length": 120.0, "wait_timeout": 300.0} | profile
+        limits = {"call_timeout": 60.0, "claim_length": 120.0, "wait_timeout": 300.0}
         self.profile = Profile(rotates=rotates, **limits)
         self._stack = ExitStack()
         self.store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
@@ -174,7 +150,7 @@ class Fleet:
         store = open_store(self.url, environ={"TOKENKEEP_KEYS": KEY})
         self._stack.callback(store.close)
         providers = Providers("zoho", {"zoho": {"profile": self.profile}})
-        return Keeper(given.pop("store", store), providers=providers, **given)
+        return Keeper(store, providers=providers, **given)
 
     def host(self, name):
         """Set up another host."""
@@ -184,12 +160,7 @@ class Fleet:
 
     def start(self, count=None, *, host=None, **settings):
         """Start worker processes, on this host if *host* is None; one if *count* is None."""
-        settings = {
-            "store": self.url,
-            "id": self.id,
-            "profile": asdict(self.profile),
-            **settings,
-        }
+        settings |= {"store": self.url, "id": self.id, "profile": asdict(self.profile)}
         workers = [Worker(settings, host) for _ in range(count or 1)]
         for worker in workers:
             self._stack.callback(worker.close)
@@ -211,12 +182,17 @@ class Fleet:
         """Let the next renewal take effect, and its answer wait until `release`."""
         return self.zoho.faults.add(kind="slow", delay=PATIENCE, after=True, **given)
 
-    def wait_for_mint(self):
-        """Wait until the provider has made an access token."""
+    def in_the_call(self, *, kind="slow", after=True):
+        """Return a process whose call has taken effect, if *after*, and is not answered yet."""
+        held = self.zoho.faults.add(kind=kind, delay=PATIENCE, after=after)
+        worker = self.start()
+        worker.ask("get")
+        assert held.wait(PATIENCE)
         end = time.monotonic() + PATIENCE
-        while not self.zoho.counters.mints:
+        while after and not self.zoho.counters.mints:
             assert time.monotonic() < end, "No access token was made"
             time.sleep(0.005)
+        return worker
 
     def release(self):
         """Let answers go that were held up."""

@@ -2,9 +2,8 @@
 A process with a keeper of its own: one command a line in, one JSON line out.
 
 Started by renewal_processes.py with its settings as JSON in the environment
-variable WORKER. ``halt_at`` names a write (``claim``, ``save``) at which it
-prints ``halted`` and waits for a line, or for its end; ``fake_clock`` makes
-waiting take no time; ``ahead`` sets this host's clock wrong, in seconds.
+variable WORKER. ``halts`` makes it print ``halted`` before it saves an answer, and wait for
+a line, or for its end; ``fake_clock`` makes waiting take no time.
 """
 
 from __future__ import annotations
@@ -22,16 +21,6 @@ from tokenkeep.providers import Profile, Providers
 from tokenkeep.testing.fake_clock import FakeClock
 
 
-class WrongClock(Clock):
-    """A clock that somebody has set wrong; time passes on it as on others."""
-
-    def __init__(self, ahead):
-        self._ahead = ahead
-
-    def now(self):
-        return super().now() + self._ahead
-
-
 def say(**said):
     print(json.dumps(said), flush=True)  # noqa: T201  # that is the protocol
 
@@ -41,18 +30,17 @@ def result(call):
     try:
         token = call()
     except TokenKeepError as exc:
-        return {"error": type(exc).__name__, "text": str(exc), "pid": os.getpid()}
-    return {"access_token": token.access_token, "status": token.status, "pid": os.getpid()}
+        return {"error": type(exc).__name__, "pid": os.getpid()}
+    return {"access_token": token.access_token, "pid": os.getpid()}
 
 
-def halting(store, point):
-    """Wait before a write of the renewal, as a debugger would make it."""
+def halting(store):
+    """Wait before the renewal is saved, as a debugger would make it."""
     swap = store.swap
 
     def halted_swap(token):
-        claimed = token.renewal.claim is not None
-        if point == ("claim" if claimed else "save"):
-            say(halted=point)
+        if token.renewal.claim is None:
+            say(halted=True)
             sys.stdin.readline()
         return swap(token)
 
@@ -79,28 +67,24 @@ def forked(call):
 
 def main():
     settings = json.loads(os.environ["WORKER"])
-    clock = FakeClock() if settings.get("fake_clock") else WrongClock(settings.get("ahead", 0.0))
+    clock = FakeClock() if settings.get("fake_clock") else Clock()
     store = open_store(settings["store"], clock=clock)
-    profile = Profile(**settings["profile"])
-    providers = Providers("zoho", {"zoho": {"profile": profile}})
-    if settings.get("halt_at"):
-        halting(store, settings["halt_at"])
+    providers = Providers("zoho", {"zoho": {"profile": Profile(**settings["profile"])}})
+    if settings.get("halts"):
+        halting(store)
     keeper = Keeper(store, providers=providers, clock=clock)
     token_id = settings["id"]
+    get = lambda: keeper.get(id=token_id)  # noqa: E731
+    do = {
+        "get": lambda: result(get),
+        "fork": lambda: forked(get),
+        "revoke": lambda: result(lambda: keeper.revoke(token_id)),
+        "delete": lambda: result(lambda: keeper.delete(token_id)),
+        "sweep": lambda: {"saved": keeper.sweep().saved},
+    }
     say(ready=os.getpid())
     for line in sys.stdin:
-        command = line.strip()
-        if command == "get":
-            say(**result(lambda: keeper.get(id=token_id)))
-        elif command == "fork":
-            say(**forked(lambda: keeper.get(id=token_id)))
-        elif command == "revoke":
-            say(**result(lambda: keeper.revoke(token_id)))
-        elif command == "delete":
-            keeper.delete(token_id)
-            say(deleted=token_id)
-        elif command == "sweep":
-            say(saved=keeper.sweep().saved)
+        say(**do[line.strip()]())
     keeper.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,9 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from private_servers import Redis, ServerFailed
 from private_servers import server as server_module
-from private_servers.ports import free_port
 
 SUPPORT = Path(server_module.__file__).parents[1]
 OWNER = """
@@ -72,31 +69,6 @@ def test_nothing_outlives_its_owner(kind, number):
         time.sleep(0.02)
     assert Path(folder).exists() == (number == signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.mark.parametrize("kind", ["postgres", "redis_server"])
-def test_taken_port(request, kind, monkeypatch):
-    """Somebody takes the port between the choice and the start: another is chosen."""
-    server = request.getfixturevalue(kind)
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
-        taken = listener.getsockname()[1]
-        ports = [free_port(), taken]
-        monkeypatch.setattr(server_module, "free_port", ports.pop)
-        with type(server)() as another:
-            assert another.port not in {taken, server.port}
-            another.check()
-
-
-@pytest.mark.usefixtures("redis_server")
-def test_port_taken_in_the_meantime():
-    """A server keeps its port; if somebody else has it, the error says so."""
-    with Redis() as server:
-        server.stop()
-        with (
-            socket.create_server((server.host, server.port)),
-            pytest.raises(ServerFailed, match=r"(?s)Redis did not start.*already in use"),
-        ):
-            server.start()
 
 
 @pytest.mark.parametrize("ci", ["", "true"])

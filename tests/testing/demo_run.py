@@ -1,26 +1,25 @@
 """
 Run the demo in a process of its own, as a test wants it.
 
-Arguments: a file for the emulator's secrets, and which trouble it shall make.
+Arguments: a file for the emulator's secrets; and, for trouble, the code of a refusal.
 """
 
 import sys
 from pathlib import Path
 
-from tokenkeep.testing.demo import main
-
-TROUBLE = {
-    "none": {"endpoint": "org", "kind": "slow", "delay": 0.0},
-    "user": {"endpoint": "users", "kind": "refused", "code": "NO_PERMISSION", "times": None},
-}
+from tokenkeep.testing import ZohoEmulator, demo
 
 if __name__ == "__main__":  # the demo's processes load this file too
-    emulators = []
 
-    def make_trouble(zoho):
-        emulators.append(zoho)
-        zoho.faults.add(**TROUBLE[sys.argv[2]])
+    class Troubled(ZohoEmulator):
+        def __exit__(self, *given):
+            Path(sys.argv[1]).write_text("\n".join(self.secrets()))
+            super().__exit__(*given)
 
-    status = main(keep=sys.argv[2] == "none", trouble=make_trouble)
-    Path(sys.argv[1]).write_text("\n".join(emulators[0].secrets()))
-    sys.exit(status)
+        def __enter__(self):
+            for code in sys.argv[2:]:
+                self.faults.add(endpoint="users", kind="refused", code=code, times=None)
+            return super().__enter__()
+
+    demo.ZohoEmulator = Troubled
+    sys.exit(demo.main())

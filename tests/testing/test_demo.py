@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,6 @@ import pytest
 
 RUN = Path(__file__).with_name("demo_run.py")
 PAGE = (Path(__file__).parents[2] / "docs" / "demo.md").read_text()
-COMMAND = Path(sys.executable).with_name("tokenkeep")
 PATIENCE = 240
 
 pytestmark = pytest.mark.timeout(PATIENCE + 30)
@@ -48,59 +46,43 @@ def claimed(text):
 class Ended:
     """A demo that has ended, and all it left."""
 
-    def __init__(self, folder, trouble):
+    def __init__(self, folder, *trouble):
         self.home, self.tmp, self.cwd = (folder / name for name in ("home", "tmp", "cwd"))
         for each in (self.home, self.tmp, self.cwd):
             each.mkdir()
         self.env = environment(self.tmp) | {"HOME": str(self.home)}
         secrets = folder / "secrets"
-        done = run([sys.executable, RUN, secrets, trouble], env=self.env, cwd=self.cwd)
+        done = run([sys.executable, RUN, secrets, *trouble], env=self.env, cwd=self.cwd)
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
         assert secrets.exists(), self.err
         self.secrets = secrets.read_text().splitlines()
+        assert [*self.home.rglob("*"), *self.cwd.rglob("*"), *self.tmp.iterdir()] == []
 
 
 def test_it_runs(tmp_path):
     """
     It ends well, with the claims that docs/demo.md shows: each holds, or is not ours.
 
-    It prints no code, token or client secret, and writes nothing outside its folder; the
-    commands it ends with work on what it has kept, and remove it at last.
+    It prints no code, token or client secret, and leaves nothing.
     """
-    ended = Ended(tmp_path, "none")
+    ended = Ended(tmp_path)
+
     assert (ended.err, ended.status) == ("", 0)
     claims = claimed(ended.out)
     assert claimed(PAGE) == claims
     assert [12, 3] == [[mark for mark, _ in claims].count(each) for each in ("ok", "--")]
     assert "\n12 of 12 claims hold, " in ended.out
-    (folder,) = ended.tmp.iterdir()
-    assert folder.name.startswith("tokenkeep-demo-")
-    assert [*ended.home.rglob("*"), *ended.cwd.rglob("*")] == []
-
-    lines = ended.out.partition("To look around by hand")[2].splitlines()[2:]
-    export, *commands = (line.strip() for line in lines)
-    env = ended.env | dict(word.split("=", 1) for word in shlex.split(export)[1:])
-    env["PATH"] = f"{COMMAND.parent}:{env['PATH']}"
-    printed = ended.out + ended.err
-    for command in commands:
-        done = run(shlex.split(command, comments=True), env=env, cwd=ended.cwd)
-        assert (done.returncode, done.stderr) == (0, ""), command
-        printed += "" if " token " in command else done.stdout
-
-    assert "ben@example.com:6000008" in printed
     assert len(ended.secrets) > 20
-    assert [secret for secret in ended.secrets if secret in printed] == []
-    assert list(ended.tmp.iterdir()) == []
+    assert [secret for secret in ended.secrets if secret in ended.out + ended.err] == []
 
 
 def test_claim_that_does_not_hold(tmp_path):
     """A provider that answers wrongly ends it with status 1 and the reason; nothing is left."""
-    failed = Ended(tmp_path, "user")
+    failed = Ended(tmp_path, "NO_PERMISSION")
 
     assert failed.status == 1
     assert claimed(failed.out) == [("NO", "Login by grant code")]
     assert "\nThe demo failed: Login by grant code: None, calls: 1" in failed.out
-    assert list(failed.tmp.iterdir()) == []
 
 
 def children(tmp):
@@ -131,14 +113,14 @@ tokenkeep.cli.main()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for its processes in /proc")
 @pytest.mark.parametrize(
-    ("start", "signal", "status"),
+    ("start", "signal"),
     [
-        (1, "time.sleep(0.3); os.killpg(0, signal.SIGINT)", 130),
-        (2, "os.kill(os.getpid(), signal.SIGTERM)", 143),
-        (2, "weakref.finalize(set(), os.kill, os.getpid(), signal.SIGINT)", 130),  # raised in vain
+        (1, "time.sleep(0.3); os.killpg(0, signal.SIGINT)"),
+        (2, "os.kill(os.getpid(), signal.SIGTERM)"),
+        (2, "weakref.finalize(set(), os.kill, os.getpid(), signal.SIGINT)"),  # raised in vain
     ],
 )
-def test_interrupted(tmp_path, start, signal, status):
+def test_interrupted(tmp_path, start, signal):
     """Whenever it comes, it ends its processes too, also one that just begins; its folder goes."""
     program = [sys.executable, "-c", INTERRUPTED.format(start, signal)]
     demo = run(program, env=environment(tmp_path), start_new_session=True)
@@ -147,14 +129,7 @@ def test_interrupted(tmp_path, start, signal, status):
     while children(tmp_path) and time.monotonic() < end:
         time.sleep(0.05)
 
-    assert demo.returncode == status
+    assert demo.returncode == 130
     assert demo.stderr.strip() == ""
     assert children(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_of_its_own():
-    """A store that was named is not quietly left aside."""
-    done = run([COMMAND, "demo", "--store", "memory:"])
-
-    assert (done.returncode, "store of its own" in done.stderr) == (2, True)

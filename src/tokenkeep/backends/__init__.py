@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from tokenkeep.backends.base import Backend, Record
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.urls import SECRET_WORDS, StoreURL, password_of, scheme_of
+from tokenkeep.backends.urls import StoreURL, scheme_of
 from tokenkeep.errors import DriverMissing, UnknownName
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = [
-    "BACKENDS",
-    "Backend",
-    "Kind",
-    "Record",
-    "file_of",
-    "kind_of",
-    "open_backend",
-    "shows_password",
-]
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
-"""An option with a value, also of a connection string that is itself an option."""
+__all__ = ["BACKENDS", "Backend", "Kind", "Record", "file_of", "kind_of", "open_backend"]
 
 ENTRY_POINTS = "tokenkeep.backends"
 """
@@ -125,23 +111,6 @@ def file_of(url: str) -> Path | None:
     if kind is None or kind.place != "file":
         return None
     return Path(os.path.realpath(StoreURL.parse(url).path()))
-
-
-@without_frames
-def shows_password(url: str) -> bool:
-    """Tell whether there is a password in a URL, or what looks like one."""
-    from urllib.parse import unquote
-
-    if _SCHEME.match(url) is None:
-        return False  # no URL
-    # A file's URL is a path, in which no user is named.
-    kind = kind_of(url)
-    is_path = kind is not None and kind.place == "file"
-    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
-    return any(
-        _SECRET.search(each.partition(":")[2]) or (not is_path and password_of(each))
-        for each in (url, unquote(url))
-    )
 
 
 def _entry_point(scheme: str) -> EntryPoint:

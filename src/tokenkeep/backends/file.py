@@ -6,14 +6,12 @@ import fcntl
 import json
 import os
 import time
-from base64 import b64decode, b64encode
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from tokenkeep.backends import private_file
-from tokenkeep.backends.base import Record
 from tokenkeep.backends.memory import Table, TableBackend
 from tokenkeep.backends.on_disk import OnDisk
-from tokenkeep.backends.rows import COLUMNS
+from tokenkeep.backends.rows import from_values, to_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +23,6 @@ _Stamp = tuple[int, ...]
 
 _VERSION = 2
 """The value of ``tokenkeep`` at the top of the file: how the rest looks."""
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "key": int,
-    "due_at": (int, float),
-    "last_used_at": (int, float),
-}
-"""Of the fields that are not texts."""
 
 
 def _stamp(found: os.stat_result | None) -> _Stamp:
@@ -113,7 +104,7 @@ class FileBackend(OnDisk, TableBackend):
             raise self._foreign("was not written by tokenkeep")
         self._expect_format(document["tokenkeep"], _VERSION)
         try:
-            return Table(map(_decoded, document["records"]))
+            return Table(map(from_values, document["records"]))
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise self._damaged("holds what is no record") from exc
 
@@ -162,19 +153,6 @@ def _expect_same(file: IO[bytes], found: os.stat_result) -> None:
 
 
 def _encoded(table: Table) -> bytes:
-    """Return the file for these records: one a line, without what is None."""
-    lines = []
-    for record in table:
-        values: dict[str, Any] = {name: getattr(record, name) for name in COLUMNS}
-        values["sealed"] = b64encode(record.sealed).decode()
-        lines.append(json.dumps({name: v for name, v in values.items() if v is not None}))
-    records = ",\n".join(lines)
+    """Return the file for these records: one a line."""
+    records = ",\n".join(json.dumps(to_values(record)) for record in table)
     return f'{{"tokenkeep": {_VERSION}, "records": [\n{records}\n]}}\n'.encode()
-
-
-def _decoded(values: dict[str, Any]) -> Record:
-    """Return a record of the file, or fail if it is none."""
-    for name, value in values.items():
-        if not isinstance(value, _TYPES.get(name, str)):
-            raise TypeError(name)
-    return Record(**{**values, "sealed": b64decode(values["sealed"], validate=True)})

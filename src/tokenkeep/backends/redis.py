@@ -347,7 +347,8 @@ class RedisBackend(Backend):
                     is_sent = True
                     answer = ask(link)
             except (exceptions.RedisError, OSError) as exc:
-                link = None  # which closes it, or will if it comes too late
+                cut(getattr(link, "_sock", None))  # another thread may still be logging in
+                link = None  # which closes it
                 self.close()  # what is idle is lost too, or its name leads elsewhere by now
                 has_ended = is_sent and type(exc) is exceptions.ConnectionError
                 is_unknown = has_ended or (is_sent and isinstance(exc, _NO_ANSWER))

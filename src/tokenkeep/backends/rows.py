@@ -1,7 +1,8 @@
-"""A record as a row: the order of its columns, and fast ways there and back."""
+"""A record as a row, in the order of its columns, and as values for JSON; and back."""
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,13 @@ COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
 
 to_row: Callable[[Record], tuple[Any, ...]] = attrgetter(*COLUMNS)
 """Return a record's fields, in the order of `COLUMNS`."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "key": int,
+    "due_at": (int, float),
+    "last_used_at": (int, float),
+}
+"""Of the fields that are not texts in JSON."""
 
 _SETTERS = tuple(Record.__dict__[name].__set__ for name in COLUMNS)
 
@@ -35,3 +43,17 @@ def from_row(row: Iterable[Any]) -> Record:
     if type(record.id) is not str:  # a BLOB of SQLite's; told behind all others, as it is read
         _SETTERS[0](record, f"~{record.id!r}")
     return record
+
+
+def to_values(record: Record) -> dict[str, Any]:
+    """Return a record's fields for JSON, without what is None."""
+    values = {name: value for name in COLUMNS if (value := getattr(record, name)) is not None}
+    return {**values, "sealed": b64encode(record.sealed).decode()}
+
+
+def from_values(values: dict[str, Any]) -> Record:
+    """Make a record of what JSON says, or fail with an error of Python's if it is none."""
+    for name, value in values.items():
+        if not isinstance(value, _TYPES.get(name, str)):
+            raise TypeError(name)
+    return Record(**{**values, "sealed": b64decode(values["sealed"], validate=True)})

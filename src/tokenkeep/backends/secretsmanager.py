@@ -8,56 +8,46 @@ There is no conditional write of a value. So a new one is put beside the
 current one, with a label of ours, and then the label AWSCURRENT is moved to it
 *from* the version it replaces; AWS refuses if that is no longer the current
 one. Nor has deleting a condition. So a last version is moved there first,
-whose id says that the secret is deleted, and everybody goes by that.
-Scheduling the secret for deletion comes after it, and only tidies up.
+whose id says that the secret is deleted. Nothing ever takes its place, so
+anybody may erase the secret from then on; by its ARN, which no secret that
+is made later under this name has.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tokenkeep.backends.aws import AWSBackend, Call, Connection, in_time, record_of, text_of
-from tokenkeep.backends.base import FOUND_BY, MARKS, WIDTH, Record
+from tokenkeep.backends.aws import AWSBackend, conflict, parsed, record_of, text_of
+from tokenkeep.backends.base import MARKS, WIDTH, Record
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.errors import ConfigurationError, StoreError
+from tokenkeep.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from tokenkeep.backends.base import Due, Mark
 
-_PREFIX = re.compile(r"(?=.{1,256}$)[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*")
 _ID = re.compile(f"[0-9a-f]{{{WIDTH}}}")
 _DUE = "tokenkeep:due:"
 
 _MOST_BYTES = 65_536
-_LISTED, _READ, _VALUES = 100, 20, 10
-"""How much a page of ListSecrets has at most, a BatchGetSecretValue, and a filter."""
+_LISTED, _VALUES = 100, 10
+"""How much a page of ListSecrets has at most, and a filter."""
 
 _CURRENT = "AWSCURRENT"
 _PENDING = "tokenkeep-pending"
 """The label of a value that is about to become the current one. Each new one takes it."""
 
-_DELETED, _ERASED = "tokenkeep-deleted-", "tokenkeep-erased-"
-"""What the id of a version begins with that says: deleted; or: without a recovery window."""
+_DELETED = "tokenkeep-deleted-"
+"""What the id of a version begins with that says: deleted."""
 
-_TEXT = '{"tokenkeep": 2, "deleted": true}'
-
-ABANDONED = 60.0
-"""After this long, by AWS's clock, who left something half done is gone, in seconds."""
-_SOON = 20.0
-"""Within this long what was begun is carried through, else left to others, in seconds."""
-
-_EXISTS = "ResourceExistsException"
-_ABSENT = "ResourceNotFoundException"
-_STATE = "InvalidRequestException"
-"""The secret is scheduled for deletion, most often."""
+_GONE = ("ResourceNotFoundException", "InvalidRequestException")
+"""There is no such secret, or it is scheduled for deletion."""
 
 
 class SecretsManagerBackend(AWSBackend):
@@ -67,312 +57,182 @@ class SecretsManagerBackend(AWSBackend):
     A record's id is its owner: two hosts can't make two. What AWS is asked to
     look for by anything but id and owner may be out of date for minutes; what
     it answers is read before it is believed. A write on what is out of date is
-    a conflict, never done. `touch` does nothing: it would be a version of the
-    secret each time.
+    a conflict, never done.
 
     Args:
-        prefix: What the names of the secrets begin with, before a slash; in a
-            URL the part behind the region. Empty means ``tokenkeep``.
-        kms_key_id: The KMS key for secrets made from now on. None means AWS's
-            own, ``aws/secretsmanager``.
-        recovery_window: For how many days a deleted secret can be brought
-            back by hand, 7 to 30.
-        force_delete: Whether deleted secrets are erased at once instead.
-        connection: How AWS is reached.
+        url: ``aws-secretsmanager://region/prefix``. The prefix is what the names of the secrets
+            begin with, before a slash; empty means ``tokenkeep``. docs/aws.md has the options.
 
     Raises:
-        ConfigurationError: An option is wrong, or there is no region.
+        ConfigurationError: A part of it is wrong, or there is no region.
     """
 
     finds_late = True
-    options: ClassVar[Mapping[str, type]] = {
-        "kms_key_id": str,
-        "recovery_window": int,
-        "force_delete": bool,
-    }
 
     @without_frames
-    def __init__(
-        self,
-        prefix: str = "",
-        *,
-        kms_key_id: str | None = None,
-        recovery_window: int = 30,
-        force_delete: bool = False,
-        **connection: Unpack[Connection],
-    ) -> None:
-        prefix = prefix or "tokenkeep"
-        if not _PREFIX.fullmatch(prefix):
-            raise ConfigurationError(
-                "This can't be the prefix of a secret's name",
-                hint="It has up to 256 letters, digits and _+=.@- with slashes in between",
-            )
-        if not 7 <= recovery_window <= 30:  # noqa: PLR2004 - AWS's limits
-            raise ConfigurationError("recovery_window is a number of days from 7 to 30")
-        self._prefix = f"{prefix}/"
-        self._key: dict[str, Any] = {"KmsKeyId": kms_key_id} if kms_key_id else {}
-        self._last = _DELETED
-        self._way: dict[str, Any] = {"RecoveryWindowInDays": recovery_window}
-        if force_delete:
-            self._last, self._way = _ERASED, {"ForceDeleteWithoutRecovery": True}
-        name = f"AWS Secrets Manager{{}}, secrets {prefix}/*"
-        super().__init__("secretsmanager", name, connection)
+    def __init__(self, url: str) -> None:
+        name, given = parsed(url, {"kms_key_id": str})
+        self._prefix = f"{name}/"
+        self._key = {"KmsKeyId": given["kms_key_id"]} if "kms_key_id" in given else {}
+        super().__init__("secretsmanager", f"AWS Secrets Manager, secrets {self._prefix}*", given)
 
     def id_for(self, owner: str) -> str:
         return owner
 
-    @in_time
-    def read(self, call: Call, record_id: str) -> Record | None:
-        _, record = self._read(call, record_id)
-        return record
+    def read(self, record_id: str) -> Record | None:
+        return self._read(record_id)[0]
 
-    @in_time
-    def find(self, call: Call, marks: Sequence[Mark]) -> list[Record]:
-        wanted = dict.fromkeys(marks)
-        ids = dict.fromkeys(value for field, value in wanted if field in {"id", "owner"})
+    def find(self, marks: Sequence[Mark]) -> list[Record]:
+        wanted = set(marks)
+        ids = {value for field, value in wanted if field in {"id", "owner"}}
         keys = [_tag(*mark) for mark in wanted if mark[0] in MARKS]
         for start in range(0, len(keys), _VALUES):
-            some = keys[start : start + _VALUES]
-            ids.update(dict.fromkeys(each for each, _ in self._listed(call, some)))
-        # What AWS lists may be out of date: what is read decides.
-        return [
-            record
-            for record in self._read_all(call, ids)
-            if record and any((field, getattr(record, field)) in wanted for field in FOUND_BY)
-        ]
+            ids.update(self._listed(keys[start : start + _VALUES]))
+        return self.having(wanted, ids)
 
-    @in_time
-    def write(self, call: Call, record: Record, *, replaces: str | None) -> None:
+    def write(self, record: Record, *, replaces: str | None) -> None:
         if record.id != record.owner:
             raise StoreError("In Secrets Manager a record's id is its owner", token_id=record.id)
-        call.record_id = record.id
         if replaces is None:
-            self._insert(call, record)
+            self._insert(record)
             return
-        version, old = self._read(call, record.id)
+        old, answer = self._read(record.id)
         if old is None or old.version != replaces:
-            raise call.conflict()
+            raise conflict(record.id)
         before, after = _tags(old), _tags(record)
-        text = _text(replace(record, last_used_at=old.last_used_at))
-        added, stale = after - before, before - after
-        if self._swap(call, record.id, text, version, added=added, stale=stale):
+        kept = replace(record, last_used_at=old.last_used_at)
+        text = text_of(kept, "a secret", _MOST_BYTES)
+        if self._swap(answer, text, uuid4().hex, after - before):
+            self._untag(answer, before - after)
             return
         # A tag of a write that came too late is taken back, but not from who was faster.
-        _, winner = self._read(call, record.id)
-        self._untag(call, record.id, added - (_tags(winner) if winner else set()))
-        raise call.conflict()
+        winner, _ = self._read(record.id)
+        self._untag(answer, after - before - (_tags(winner) if winner else set()))
+        raise conflict(record.id)
 
-    @in_time
-    def delete(self, call: Call, record_id: str, *, replaces: str | None = None) -> bool:
-        for _ in call.tries():
-            began = time.monotonic()
-            current, record = self._read(call, record_id)
-            if record is None:
-                return False
-            if replaces not in (None, record.version):
-                raise call.conflict()
-            last = self._last + uuid4().hex
-            if not self._swap(call, record_id, _TEXT, current, version=last):
-                continue
-            # Scheduling has no condition: done late or twice, it could take
-            # what somebody has made anew meanwhile.
-            if time.monotonic() - began < _SOON:
-                way, name = self._way, self._prefix + record_id
-                call.ask("delete_secret", _ABSENT, _STATE, once=True, SecretId=name, **way)
-            return True
-        raise call.error("others kept writing the same secret")
+    def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
+        for _ in self.tries():
+            record, answer = self._read(record_id)
+            if record is not None:
+                if replaces not in (None, record.version):
+                    raise conflict(record_id)
+                last = _DELETED + uuid4().hex
+                if not self._swap(answer, '{"tokenkeep": 2, "deleted": true}', last):
+                    continue
+            self._erase(answer)
+            return record is not None
+        raise self.error(record_id, "others kept writing the same secret")
 
-    def touch(self, record_id: str, last_used_at: float) -> None:
-        pass
-
-    @in_time
-    def scan(
-        self, call: Call, after: str | None, limit: int, *, mark: Mark | None = None
-    ) -> list[Record]:
-        tag = _tag(*mark) if mark else None
-        listed = self._listed(call, [tag] if tag else ())
-        records = self._read_all(call, (each for each, _ in listed if each > (after or "")))
-        found = (each for each in records if each and (tag is None or tag in _tags(each)))
+    def scan(self, after: str | None, limit: int, *, mark: Mark | None = None) -> list[Record]:
+        listed = self._listed([_tag(*mark)] if mark else ())
+        records = self.read_all(each for each in listed if each > (after or ""))
+        found = (each for each in records if each and (not mark or _tag(*mark) in _tags(each)))
         return list(islice(found, limit))
 
-    @in_time
-    def due(
-        self, call: Call, before: float, limit: int, *, after: Due | None = None
-    ) -> list[Record]:
-        places = sorted(
-            place
-            for each, keys in self._listed(call, [_DUE])
-            for key in keys
-            if key.startswith(_DUE)
-            and (place := (float(key.removeprefix(_DUE)), each))[0] <= before
-            and (after is None or place > after)
-        )
-        records = self._read_all(call, (each for _, each in places))
-        now = zip(places, records, strict=True)
-        return list(islice((each for (at, _), each in now if each and each.due_at == at), limit))
+    def due(self, before: float, limit: int, *, after: Due | None = None) -> list[Record]:
+        listed = self._listed([_DUE])
+        tags = [(key, each) for each, keys in listed.items() for key in keys if _DUE in key]
+        places = sorted((float(key.removeprefix(_DUE)), each) for key, each in tags)
+        behind = [each for each in places if each[0] <= before and (not after or each > after)]
+        records = zip(behind, self.read_all(each for _, each in behind), strict=True)
+        now = (each for (at, _), each in records if each and each.due_at == at)
+        return list(islice(now, limit))
 
-    def _listed(self, call: Call, keys: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
+    def _listed(self, keys: Sequence[str] = ()) -> dict[str, list[str]]:
         """
-        Return the ids of secrets with a tag that begins so, in order, and all their tags.
+        Return the ids of secrets with a tag that begins so, in order, and the keys of their tags.
 
         AWS may take minutes to know of a tag, and to forget it.
         """
         filters = [{"Key": "name", "Values": [self._prefix]}]
         filters += [{"Key": "tag-key", "Values": keys}] if keys else []
-        found: list[tuple[str, list[str]]] = []
-        more: dict[str, Any] = {}
+        found: dict[str, list[str]] = {}
+        page: dict[str, Any] = {"MaxResults": _LISTED, "Filters": filters}
         while True:
-            answer = call.ask("list_secrets", MaxResults=_LISTED, Filters=filters, **more)
+            answer = self.ask(None, "list_secrets", **page)
             for each in answer["SecretList"]:
                 last = each["Name"].removeprefix(self._prefix)
                 if _ID.fullmatch(last):
-                    found.append((last, [tag["Key"] for tag in each.get("Tags", [])]))
+                    found[last] = [tag["Key"] for tag in each.get("Tags", ())]
             if not answer.get("NextToken"):
-                return sorted(found)
-            more = {"NextToken": answer["NextToken"]}
+                return dict(sorted(found.items()))
+            page["NextToken"] = answer["NextToken"]
 
     # One secret
 
-    def _read(self, call: Call, record_id: str) -> tuple[str, Record | None]:
-        """Return the id of a secret's current version, and the record in it, None if deleted."""
-        call.record_id = record_id
+    def _read(self, record_id: str) -> tuple[Record | None, dict[str, Any]]:
+        """Return the record in a secret, None if it is deleted; and what AWS answered."""
         name = self._prefix + record_id
         # The stage is named, though it is the default: moto goes on answering with the
         # first value otherwise.
-        answer = call.ask(
-            "get_secret_value", _ABSENT, _STATE, SecretId=name, VersionStage=_CURRENT
+        answer = self.ask(
+            record_id, "get_secret_value", *_GONE, SecretId=name, VersionStage=_CURRENT
         )
-        if answer.get("refused") == _STATE and "DeletedDate" not in self._told(call, record_id):
-            raise answer["error"]
-        return ("", None) if "refused" in answer else self._content(answer, record_id)
+        if "refused" in answer or answer["VersionId"].startswith(_DELETED):
+            return None, answer
+        text = answer.get("SecretString", "")
+        return record_of(text, record_id, f"The secret {name}"), answer
 
-    def _read_all(self, call: Call, ids: Iterable[str]) -> Iterator[Record | None]:
-        """Yield the records with these ids, None for one that is not there."""
-        rest = iter(ids)
-        while batch := list(islice(rest, _READ)):
-            names = list({self._prefix + each for each in batch})
-            values: Any = ()
-            if len(names) > 1:  # one alone is asked for itself
-                values = call.ask("batch_get_secret_value", SecretIdList=names)["SecretValues"]
-            # Some are not the current ones: always with moto. They are read by themselves, as is
-            # what is left out: it may be gone, or may not be read.
-            current = {
-                each["Name"]: each for each in values if _CURRENT in each.get("VersionStages", ())
-            }
-            for each in batch:
-                value = current.get(self._prefix + each)
-                _, record = self._content(value, each) if value else self._read(call, each)
-                yield record
-
-    def _content(self, answer: Any, record_id: str) -> tuple[str, Record | None]:
-        version = answer["VersionId"]
-        if version.startswith((_DELETED, _ERASED)):
-            return version, None
-        place = f"The secret {self._prefix}{record_id}"
-        return version, record_of(answer.get("SecretString", ""), record_id, place)
-
-    def _told(self, call: Call, record_id: str) -> dict[str, Any]:
-        """Return what AWS tells of a secret. Empty if it is not there."""
-        answer = call.ask("describe_secret", _ABSENT, SecretId=self._prefix + record_id)
-        return {} if "refused" in answer else dict(answer)
-
-    def _insert(self, call: Call, record: Record) -> None:
-        """Make a secret, anew if it was deleted."""
-        name, tags, text = self._prefix + record.id, _tags(record), _text(record)
+    def _insert(self, record: Record) -> None:
+        name = self._prefix + record.id
         made = {
             "Name": name,
             "ClientRequestToken": uuid4().hex,
             "Description": "A token sealed by tokenkeep, which alone may change it",
-            "SecretString": text,
-            "Tags": _as_tags(tags),
+            "SecretString": text_of(record, "a secret", _MOST_BYTES),
+            "Tags": _as_tags(_tags(record)),
             **self._key,
         }
-        for _ in call.tries():
-            if "refused" not in call.ask("create_secret", _EXISTS, _STATE, **made):
+        exists, scheduled = "ResourceExistsException", "InvalidRequestException"
+        for _ in self.tries():
+            if "refused" not in self.ask(record.id, "create_secret", exists, scheduled, **made):
                 return
-            told = self._told(call, record.id)
-            current, scheduled = _current(told), "DeletedDate" in told
-            if not current:
-                continue  # AWS is about to erase it
-            if not current.startswith((_DELETED, _ERASED)):
-                if not scheduled:
-                    raise call.conflict()
-                raise call.error(
-                    f"the secret {name} was scheduled for deletion outside tokenkeep",
-                    f"To allow this login: aws secretsmanager restore-secret --secret-id {name}",
-                )
-            if scheduled and current.startswith(_DELETED):
-                free = "refused" not in call.ask("restore_secret", _ABSENT, _STATE, SecretId=name)
-            else:
-                # Who deleted it may be about to schedule it, unless that was long ago.
-                free = not scheduled and _age(told) > ABANDONED
-            if free:
-                had = {each["Key"] for each in told.get("Tags", [])}
-                if self._swap(call, record.id, text, current, added=tags - had, stale=had - tags):
-                    return
-                raise call.conflict()
-        hint = "Try again in a minute or two"
-        raise call.error(f"the secret {name} is just being deleted", hint)
+            stored, answer = self._read(record.id)
+            if stored is not None:
+                raise conflict(record.id)
+            self._erase(answer)  # who deleted it may have died before that
+        raise self.error(
+            record.id,
+            f"the secret {name} is being deleted",
+            "Try again in a minute. If you scheduled it for deletion by hand, restore it: "
+            f"aws secretsmanager restore-secret --secret-id {name}",
+        )
 
-    def _swap(
-        self,
-        call: Call,
-        record_id: str,
-        text: str,
-        replaces: str,
-        *,
-        version: str | None = None,
-        added: Collection[str] = (),
-        stale: Collection[str] = (),
-    ) -> bool:
+    def _swap(self, read: Any, text: str, version: str, added: Collection[str] = ()) -> bool:
         """
-        Give a secret another value, and tags that are added before it and taken away after it.
+        Give a secret, as it was *read*, a value of AWS's new *version*, and tags.
 
-        *replaces* and *version* are AWS's ids of the version that has to be the
-        current one, and of the new one. False: it is not, or the secret is gone.
+        False: another version is the current one, or the secret is gone.
         """
-        name, version = self._prefix + record_id, version or uuid4().hex
-        new: dict[str, Any] = {"ClientRequestToken": version, "VersionStages": [_PENDING]}
-        new |= {"SecretId": name, "SecretString": text}
-        if "refused" in call.ask("put_secret_value", _ABSENT, _STATE, **new):
+        ask = partial(self._changed, read)
+        new = {"SecretString": text, "ClientRequestToken": version, "VersionStages": [_PENDING]}
+        if not ask("put_secret_value", **new):
             return False
         if added:  # before it is the current one, so that what can be read can be found
-            call.ask("tag_resource", SecretId=name, Tags=_as_tags(added))
-        move: dict[str, Any] = {"RemoveFromVersionId": replaces, "MoveToVersionId": version}
-        move |= {"SecretId": name, "VersionStage": _CURRENT}
-        late = (_ABSENT, _STATE, "InvalidParameterException")
-        moved = call.ask("update_secret_version_stage", *late, **move)
-        if "refused" in moved:
-            told = self._told(call, record_id)
-            if _current(told) == replaces and "DeletedDate" not in told:
-                raise moved["error"]
-            # It was done where the answer was lost and boto3 has asked again.
-            labels = told.get("VersionIdsToStages", {}).get(version, ())
-            if {_CURRENT, "AWSPREVIOUS"}.isdisjoint(labels):
-                return False
-        self._untag(call, record_id, stale)
-        return True
+            ask("tag_resource", Tags=_as_tags(added))
+        move = {"RemoveFromVersionId": read["VersionId"], "MoveToVersionId": version}
+        if ask("update_secret_version_stage", VersionStage=_CURRENT, **move):
+            return True
+        # It was done where the answer was lost and botocore has asked again.
+        mine = ask("get_secret_value", VersionId=version)
+        return not {_CURRENT, "AWSPREVIOUS"}.isdisjoint(mine.get("VersionStages", ()))
 
-    def _untag(self, call: Call, record_id: str, keys: Collection[str]) -> None:
+    def _changed(self, read: Any, operation: str, **given: Any) -> Any:
+        """Ask about a secret as it was *read*; nothing comes back if it is another by now."""
+        answers = (*_GONE, "InvalidParameterException")
+        answer = self.ask(
+            read["Name"][-WIDTH:], operation, *answers, SecretId=read["ARN"], **given
+        )
+        return {} if "refused" in answer else answer
+
+    def _untag(self, read: Any, keys: Collection[str]) -> None:
         if keys:
-            name = self._prefix + record_id
-            call.ask("untag_resource", _ABSENT, _STATE, SecretId=name, TagKeys=[*keys])
+            self._changed(read, "untag_resource", TagKeys=[*keys])
 
-
-def _current(told: dict[str, Any]) -> str:
-    """Return the id of a secret's current version. Empty if there is none."""
-    stages = told.get("VersionIdsToStages", {})
-    return next((each for each, labels in stages.items() if _CURRENT in labels), "")
-
-
-def _age(told: dict[str, Any]) -> float:
-    """Return how long ago a secret was changed, by AWS's own clock, in seconds."""
-    now = parsedate_to_datetime(told["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - told["LastChangedDate"]).total_seconds())
-
-
-def _text(record: Record) -> str:
-    return text_of(record, "a secret", _MOST_BYTES)
+    def _erase(self, read: Any) -> None:
+        """Erase a secret that says it is deleted; there may be none."""
+        if "ARN" in read:
+            self._changed(read, "delete_secret", ForceDeleteWithoutRecovery=True)
 
 
 def _tag(field: str, value: object) -> str:

@@ -10,6 +10,7 @@ on; for what can't be ended (names, connecting, other people's clients)
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -33,7 +34,8 @@ TICK = 0.05
 """How often a `Bound` is looked at, in seconds."""
 
 _LINGER = 20
-"""After how many ticks without any bound nobody looks any more."""
+"""After how many ticks without any bound nobody looks any more; who has not looked for as many
+is taken for ended."""
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02)
 _LONGEST = 0.025
@@ -134,18 +136,20 @@ class Bound:
         self._ending: Begun[object] | None = None
 
     def __enter__(self) -> None:
-        self.deadline = time.monotonic() + self._seconds
+        now = time.monotonic()
+        self.deadline = now + self._seconds
         self._threads = _of_this_process()
-        self._threads.look_at(self)
+        self._threads.look_at(self, now)
 
-    def __exit__(self, *_: object) -> None:
-        try:
-            del self._threads.bounds[self]
-        except KeyError:  # taken by who ends it, and must not go on with a reused connection
-            while self._ending is None:
-                time.sleep(_PAUSES[0])
-            with suppress(Exception):
-                self._ending.result(self._seconds)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if _taken(self._threads.bounds, self):
+            return
+        # It is being ended: what it was may be closed, or used again, only afterwards.
+        while self._ending is None:
+            time.sleep(_PAUSES[0])
+        with suppress(Exception):
+            self._ending.result(self._seconds)
+        if kind is None or issubclass(kind, Exception):  # not a Ctrl-C
             raise TimeoutError from None
 
     def end(self) -> None:
@@ -164,12 +168,14 @@ def cut(link: Any) -> None:
     Args:
         link: What has a ``fileno``, such as a socket. None if there is nothing to end.
     """
-    # By a duplicate: a TLS socket that is shut down itself goes on in clear.
-    with (
-        suppress(AttributeError, OSError, ValueError),
-        socket.socket(fileno=os.dup(link.fileno())) as same,
-    ):
-        same.shutdown(socket.SHUT_RDWR)
+    # As a socket of its own: a TLS socket that is shut down itself goes on in clear. And not by
+    # a duplicate: a process may have no descriptor left for that.
+    with suppress(AttributeError, OSError, ValueError):
+        same = socket.socket(fileno=link.fileno())
+        try:
+            same.shutdown(socket.SHUT_RDWR)
+        finally:
+            same.detach()
 
 
 def can_be_read(link: Any) -> bool:
@@ -216,8 +222,9 @@ class _Threads:
         self.pid = os.getpid()
         self._idle: deque[SimpleQueue[Begun[Any]]] = deque()
         self.bounds: dict[Bound, None] = {}
-        self._unwatched = deque([True])
-        """Empty as long as a thread looks at the bounds: who takes this out becomes it."""
+        self._watch: object = None
+        self._looked = -math.inf
+        """When somebody has looked at the bounds, on the monotonic clock."""
 
     def begin(self, begun: Begun[Any]) -> None:
         try:
@@ -233,30 +240,31 @@ class _Threads:
                 raise NoThread("No thread can be started") from None
         queue.put(begun)
 
-    def look_at(self, bound: Bound) -> None:
+    def look_at(self, bound: Bound, now: float) -> None:
         self.bounds[bound] = None
-        if self._unwatched and _taken(self._unwatched):
+        # By when somebody looked, not by whether one was begun: what a signal handler raises may
+        # have been in the way of that. If several begin, the last of them goes on.
+        if now - self._looked > _LINGER * TICK:
             try:
-                self.begin(Begun(self._watch))
+                self.begin(Begun(self._look))
             except NoThread:
-                self._unwatched.append(True)
                 self.bounds.pop(bound, None)
                 raise
 
-    def _watch(self) -> None:
+    def _look(self) -> None:
+        mine = self._watch = object()
         quiet = 0
-        while True:
-            time.sleep(TICK)
-            now = time.monotonic()
+        while self._watch is mine:
+            now = self._looked = time.monotonic()
             for bound in list(self.bounds):
                 if bound.deadline <= now and _taken(self.bounds, bound):
                     bound.end()
             quiet = 0 if self.bounds else quiet + 1
-            if quiet >= _LINGER:
-                self._unwatched.append(True)
-                # One that came just before that has found somebody still looking.
-                if not (self.bounds and _taken(self._unwatched)):
+            if quiet > _LINGER:
+                self._looked = -math.inf
+                if not self.bounds:  # nor one that came just before that
                     return
+            time.sleep(TICK)
 
     def _run(self, queue: SimpleQueue[Begun[Any]]) -> None:
         while True:
@@ -267,11 +275,11 @@ class _Threads:
             self._idle.append(queue)
 
 
-def _taken(place: Any, *key: object) -> bool:
-    """Take something out of where it is. Return False if somebody else was faster."""
+def _taken(place: dict[Bound, None], bound: Bound) -> bool:
+    """Take a bound out of where it is. Return False if somebody else was faster."""
     try:
-        place.pop(*key)
-    except LookupError:
+        del place[bound]
+    except KeyError:
         return False
     return True
 

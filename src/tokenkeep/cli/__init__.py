@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import NoReturn
@@ -16,12 +15,8 @@ def main() -> NoReturn:
     for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(each) == signal.SIG_DFL:  # not what nohup has switched off
             signal.signal(each, signal.default_int_handler)  # ends as a Ctrl-C does
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed: the next file that is opened must not be in its place
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
-        else:
-            stream.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         import rich  # noqa: F401  # else missed only once something takes long
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tokenkeep import errors
-from tokenkeep.cli.session import COMMON_OPTIONS, Session, visible
+from tokenkeep.cli.session import COMMON_OPTIONS, Session
+from tokenkeep.errors import visible
 from tokenkeep.version import __version__
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ EXIT_STATUSES = {
 }
 """What each exit status means."""
 
-PIPE_CLOSED = 141
-"""As a shell shows a program that SIGPIPE ended; nothing is wrong with it."""
-
 _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (click.UsageError, 2),
     (errors.TokenNotFound, 3),
@@ -89,11 +85,11 @@ class App(click.Group):
         return _with_common_options(command)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would call a closed pipe a failure."""
+        """Run the command, and write out what it says: click ends well where nobody reads it."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            ctx.exit(PIPE_CLOSED)
+        finally:
+            sys.stdout.flush()
 
     def main(  # type: ignore[override]  # always ends the process, as click's default does
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -102,26 +98,13 @@ class App(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         try:
             status = super().main(given, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            status = PIPE_CLOSED
         except click.exceptions.NoArgsIsHelpError as exc:
             exc.show()
             status = exc.exit_code
         except (click.ClickException, errors.TokenKeepError, OSError) as exc:
             status = report(exc, as_json="--json" in given)
-        except click.Abort as exc:
-            # A Ctrl-C; or a question that was not answered with yes. click's prompts hide the
-            # cause ("from None"), which leaves the context.
-            status = 130 if isinstance(exc.__context__, KeyboardInterrupt) else 1
-            if status == 1:
-                click.echo("tokenkeep: Nothing was done", err=True)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except OSError:
-                # Python flushes once more when it ends, and would end with a status of its own.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except click.Abort:
+            status = 130
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -143,18 +126,14 @@ def report(exc: Exception, *, as_json: bool) -> int:
         message = exc.what
     elif isinstance(exc, click.ClickException):
         message = text = exc.format_message()
-    elif isinstance(exc, OSError):
-        where = exc.filename or "What there is to say can't be written"
-        message = text = f"{where}: {exc.strerror or exc}"
-    with suppress(OSError):  # nobody reads it, but the status is the same
-        if as_json:
-            facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
-            facts |= {"name": type(exc).__name__, "message": message, "exit_status": status}
-            click.echo(json.dumps({"error": facts}), err=True)
-            return status
-        click.echo(f"tokenkeep: {visible(text)}", err=True)
-        if isinstance(exc, click.UsageError) and exc.ctx is not None:
-            click.echo(f"See: {exc.ctx.command_path} --help", err=True)
+    if as_json:
+        facts = {name: fact for name in _FACTS if (fact := getattr(exc, name, None))}
+        facts |= {"name": type(exc).__name__, "message": message, "exit_status": status}
+        click.echo(json.dumps({"error": facts}), err=True)
+        return status
+    click.echo(f"tokenkeep: {visible(text)}", err=True)
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(f"See: {exc.ctx.command_path} --help", err=True)
     return status
 
 

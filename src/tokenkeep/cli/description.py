@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
     from tokenkeep.token import Token
 
-_FOR_EVER = 1e15
-"""Beyond any time that is meant, in epoch seconds."""
-
 _NAMES = ("id", "user", "provider", "data_center", "environment")
-_MORE = ("client_id", "scope", "issuer", "api_domain", "redirect_uri")
-_TIMES = ("logged_in_at", "created_at", "updated_at", "last_used_at")
+_MORE = (
+    *("client_id", "scope", "issuer", "api_domain", "redirect_uri", "expires_at"),
+    *("refresh_expires_at", "logged_in_at", "created_at", "updated_at", "last_used_at"),
+)
 
 FIELDS = (*_NAMES, "status", "expires_in", "refresh_expires_in")
 """What a listing says of a token."""
@@ -30,8 +29,9 @@ FIELDS = (*_NAMES, "status", "expires_in", "refresh_expires_in")
 
 def summary(token: Token, now: float) -> dict[str, Any]:
     """Return `FIELDS` of a token at a time in epoch seconds, ready for JSON."""
-    ends = moment(token.expires_at) if token.access_token else None
-    login_ends = refresh_end(token)
+    ends = token.expires_at if token.access_token else None
+    is_alive = token.refresh_token and token.status is Status.OK
+    login_ends = token.refresh_expires_at if is_alive else None
     return {
         **{name: getattr(token, name) for name in _NAMES},
         "status": token.status.value,
@@ -46,17 +46,6 @@ def place(listed: dict[str, Any]) -> str:
     return " ".join(word for word in words if word and word not in {"zoho", "production"})
 
 
-def refresh_end(token: Token) -> float | None:
-    """Return when a living login ends by itself, in epoch seconds. None if it is not known."""
-    is_alive = token.refresh_token and token.status is Status.OK
-    return moment(token.refresh_expires_at) if is_alive else None
-
-
-def moment(at: object) -> float | None:
-    """Return a time as stored, in epoch seconds. None for what is no number: NaN, text."""
-    return at if isinstance(at, int | float) and abs(at) < _FOR_EVER else None
-
-
 def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
     """Return everything about a stored token that is not secret, ready for JSON."""
     profile = Profile()  # the usual habits, where its provider is not known here
@@ -68,9 +57,6 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
     return {
         **summary(token, now),
         **{name: getattr(token, name) for name in _MORE},
-        "expires_at": moment(token.expires_at),
-        "refresh_expires_at": moment(token.refresh_expires_at),
-        **{name: getattr(token, name) for name in _TIMES},
         "has_access_token": bool(token.access_token),
         "has_refresh_token": bool(token.refresh_token),
         "has_client_secret": bool(token.client_secret),
@@ -80,12 +66,7 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
         "renewals_allowed": profile.mint_limit,
         "renewal_window": profile.mint_window,
         "failure": failure and {name: getattr(failure, name) for name in said},
-        "claim": claim
-        and {
-            "holder": holder.name(claim.holder),
-            "taken_at": claim.taken_at,
-            "length": claim.length,
-        },
+        "renewing": claim and holder.name(claim.holder),
         "revocation_pending": bool(renewal.to_revoke),
         "history": [asdict(each) for each in token.history],
     }

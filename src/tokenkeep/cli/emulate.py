@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shlex
 import tempfile
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import click
 
 from tokenkeep.backends import owned
 from tokenkeep.cli.keys import write_new
+from tokenkeep.cli.login import REDIRECT
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
 from tokenkeep.errors import ConfigurationError
@@ -23,8 +22,6 @@ from tokenkeep.keys import KEY_FILE
 
 if TYPE_CHECKING:
     from tokenkeep.testing import ZohoEmulator
-
-REDIRECT_URIS = ("http://127.0.0.1:8417/callback", "http://localhost:8417/callback")
 
 
 @click.command()
@@ -53,17 +50,9 @@ def emulate(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenkeep-")))
         try:
-            zoho = ZohoEmulator(names, port=port, redirect_uris=REDIRECT_URIS)
+            zoho = ZohoEmulator(names, port=port, redirect_uris=[REDIRECT])
             zoho.add_user("ana@example.com", zgid="6000123")
             serve(zoho, partial(announce, session, folder.absolute()))
-        except OSError as exc:
-            if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            raise ConfigurationError(
-                f"The emulator can't have port {port} and those behind it: "
-                f"{os.strerror(exc.errno)}",
-                hint="Name another one with --port, or none",
-            ) from exc
         except ValueError as exc:
             raise ConfigurationError(f"The emulator can't run like this: {exc}") from exc
 
@@ -73,10 +62,7 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
     from tokenkeep.testing import emulator_configuration
 
     config, secret = folder / "config.toml", folder / "client_secret"
-    try:
-        owned.make_folder(folder)
-    except OSError as exc:
-        raise ConfigurationError(f"{folder} can't be made: {exc.strerror}") from exc
+    owned.make_folder(folder)
     write_new(secret, f"{zoho.client.client_secret}\n")
     write_new(config, emulator_configuration(zoho))
     variables = {
@@ -99,18 +85,14 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
         "client_secret_file": str(secret),
         "accounts_servers": servers,
         "users": users,
-        "pid": os.getpid(),
     }
     session.answer("\n".join(lines), facts)
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave the folder of the run, to look around in.")
 @pass_session
-def demo(session: Session, *, keep: bool) -> None:
+def demo(_: Session) -> None:
     """Show and check what tokenkeep does, step by step, on a SQLite file of its own."""
     from tokenkeep.testing.demo import main
 
-    if session.store:
-        raise click.UsageError("The demo has a store of its own: leave --store out")
-    click.get_current_context().exit(main(keep=keep))
+    click.get_current_context().exit(main())

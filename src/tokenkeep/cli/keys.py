@@ -14,7 +14,7 @@ from tokenkeep.cli.session import Columns, Session, counted, pass_session, told_
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.sealing import KeyRing, generate_key, parse_keys
 
-COLUMNS: Columns = {"key_id": 16, "source": 0}
+_COLUMNS: Columns = {"key_id": 16, "source": 0}
 
 
 @click.group()
@@ -55,7 +55,7 @@ def list_keys(session: Session) -> None:
         raise ConfigurationError("There is no key yet", hint=key_files.HOW_TO_MAKE)
     given = environment.given(os.environ, key_files.KEYS)
     where = key_files.KEYS if given else str(key_files.key_file(os.environ))
-    session.rows(COLUMNS, ({"key_id": key_id, "source": where} for key_id in ring.key_ids))
+    session.rows(_COLUMNS, ({"key_id": key_id, "source": where} for key_id in ring.key_ids))
 
 
 @keys.command()
@@ -70,15 +70,13 @@ def rotate(session: Session, *, data: bool, resume: bool) -> None:
     the old ones can be taken away. With --data the store also gets a new
     data key, and all tokens are sealed under it; others may go on using them.
     """
-    if resume and not data:
-        raise click.UsageError("--resume goes with --data")
     vault, sealed = session.vault(), 0
     rotated = vault.rotate()
     key_id = vault.ring.key_ids[0]
     facts: dict[str, object] = {"key_id": key_id, "rotated": rotated}
     told = f"The store's keys are {'now' if rotated else 'already'} wrapped under key {key_id}"
     with told_last() as troubles:
-        if data:
+        if data or resume:
             with session.progress("Sealing") as move:
                 for done in vault.rotate_data(anew=not resume, on_error=troubles.append):
                     sealed += done
@@ -107,5 +105,3 @@ def write_new(path: Path, text: str) -> None:
     except FileExistsError as exc:
         what = f"There is a file {path} already; it is left as it is"
         raise ConfigurationError(what, hint="Name another one") from exc
-    except OSError as exc:
-        raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc

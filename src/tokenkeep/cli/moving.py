@@ -20,9 +20,9 @@ from tokenkeep.cli.session import (
     missing,
     pass_session,
     told_last,
-    visible,
 )
 from tokenkeep.cli.tokens import confirm
+from tokenkeep.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

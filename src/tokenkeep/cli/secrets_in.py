@@ -8,7 +8,7 @@ import sys
 import click
 
 from tokenkeep import environment
-from tokenkeep.backends import shows_password
+from tokenkeep.backends.urls import shows_password
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import trimmed
 
@@ -16,13 +16,17 @@ _LONGEST = 65_536
 
 
 def from_file(path: str, what: str = "secret") -> str:
-    """Return the *what* that a file holds, without white space around it; ``-`` is stdin."""
+    """
+    Return the *what* that a file holds, without white space around it.
+
+    ``-`` is standard input; on a terminal, it is asked for, unseen.
+    """
+    if path == "-" and sys.stdin.isatty():
+        return from_prompt(what, "")
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:
             secret = trimmed(file.read(_LONGEST))
-    except OSError as exc:
-        raise ConfigurationError(f"{name} can't be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not text") from exc
     if not secret or not secret.isprintable():

@@ -6,20 +6,19 @@ import json
 import logging
 import os
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep import errors, folders
+from tokenkeep import errors
 from tokenkeep.backends import file_of
-from tokenkeep.backends.urls import StoreURL
 from tokenkeep.cli.secrets_in import expect_no_password
+from tokenkeep.errors import visible
+from tokenkeep.lookup import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,20 +26,13 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_NAMED = 10
-"""How many ids an error names at most."""
-
-_LONG = 2.0
-"""Seconds after which something takes long."""
-
 _COLORS = {"ok": "green", "warning": "yellow", "login_needed": "yellow", "failed": "red"}
 
 Columns = dict[str, int]
 """The fields of a listing, with their widths on a terminal; 0 is as wide as it is, at the end."""
 
-
-_TOLD = {"renewal_failed", "login_needed", "revocation_pending"}
-"""Events that a command's own result or error says too."""
+_TOLD = ("renewal_failed: ", "login_needed: ", "unreadable: ")
+"""How the log begins to tell of what a command's own result or error says too."""
 
 
 @dataclass
@@ -48,13 +40,13 @@ class Session:
     """
     One run of a command: the URL of its store, None means the configured one; and how it prints.
 
-    *json* prints JSON, *quiet* only what was asked for, *verbose* above 0 what is going on too.
+    *json* prints JSON, *quiet* only what was asked for, *verbose* what is going on too.
     """
 
     store: str | None = None
     json: bool = False
     quiet: bool = False
-    verbose: int = 0
+    verbose: bool = False
     _opened: Vault | None = None
 
     def url(self) -> str:
@@ -119,18 +111,17 @@ class Session:
         said = ((name, visible(word)) for name, word in words.items() if word is not None)
         self.answer("\n".join(form.format(*each) for each in said), found)
 
-    def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]], **headings: str) -> None:
+    def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]]) -> None:
         """
         Print a listing without holding it, in JSON with all fields, else with these.
 
-        On a terminal each has a heading: how its name begins, if it has none of its own here.
+        On a terminal each has a heading: how its name begins.
 
         Into a pipe it is not flushed line by line: that takes longer than reading a store.
         """
         for at, each in enumerate(found):
             if self.draws and not at:
-                usual = {name: name.partition("_")[0] for name in columns}
-                click.echo(_drawn(columns, usual | headings))
+                click.echo(_drawn(columns, {name: name.partition("_")[0] for name in columns}))
             if self.json:
                 line = json.dumps(each)
             elif self.draws:
@@ -141,67 +132,39 @@ class Session:
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Callable[[], None]]:
-        """Show on a terminal how far something is that takes long; call what is yielded."""
-        if not sys.stderr.isatty() or self.quiet or self.json:
-            yield lambda: None
-            return
+        """Show on a terminal how far something is; call what is yielded for each token."""
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-        bar = Progress(
+        console, numbers = Console(stderr=True), count(1)
+        with Progress(
             SpinnerColumn(),
             "{task.description}",
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
             redirect_stdout=self.draws,  # above the bar; what goes into a pipe must not
-        )
-        task, numbers = bar.add_task(doing, total=None), count(1)
-        timer = threading.Timer(_LONG, bar.start)
-        timer.start()
-        try:
+            disable=not console.is_terminal or self.quiet or self.json,
+        ) as bar:
+            task = bar.add_task(doing, total=None)
             yield lambda: bar.update(task, description=f"{doing}, {next(numbers):,} tokens")
-        finally:
-            timer.cancel()
-            timer.join()
-            bar.stop()
 
 
 def missing(url: str) -> str | None:
-    """
-    Say which file a URL is taken for, where no store is in it. None: there is, or it is no file's.
-
-    `ConfigurationError` where none could be made, since there is no folder for it.
-    """
-    from tokenkeep.config import default_store
-
+    """Say which file a URL is taken for, where there is none. None: it is there, or no file's."""
     path = file_of(url)
-    if path is None:
-        return None
     try:
-        if path.stat().st_size > 0 or not path.is_file():
-            return None  # opening it says what is in the way
-        what = "nothing in the file"
-    except (FileNotFoundError, NotADirectoryError):
-        what = "no file"
-        if not path.parent.is_dir() and (folders.data() is None or url != default_store()):
-            text = f"There is no folder {path.parent}"
-            raise errors.ConfigurationError(text, hint="Make it, or name another path") from None
+        if path is None or path.lstat():
+            return None
+    except PermissionError:
+        return None  # opening it says so
     except OSError:
-        return None
-    is_absolute = Path(StoreURL.parse(url).path()).is_absolute()
-    why = "" if is_absolute else " (three slashes are relative to this folder, four absolute)"
-    return f"{what} {path}{why}"
-
-
-def visible(text: str) -> str:
-    """Return a text as `errors.visible` does, and what the output's encoding lacks likewise."""
-    encoding = sys.stdout.encoding or "utf-8"  # click writes UTF-8 where that is ASCII
-    return errors.visible(text).encode(encoding, "backslashreplace").decode(encoding)
+        pass
+    return f"no file {path}"
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else errors.visible(str(value))
+    return "" if value is None else visible(str(value))
 
 
 def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
@@ -209,7 +172,7 @@ def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
     line = ""
     for name, width in columns.items():
         is_time = name.endswith("_in") and not isinstance(row[name], str)
-        cell = visible(_cell(time_left(row[name]) if is_time else row[name]))
+        cell = _cell(time_left(row[name]) if is_time else row[name])
         if width and len(cell) > width:  # an id is known by how it begins
             cell = cell[:width] if name.endswith("id") else f"{cell[: width - 1]}~"
         color = None if "NO_COLOR" in os.environ else _COLORS.get(cell)
@@ -218,19 +181,12 @@ def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def told_last(wrong: str = "do not open") -> Iterator[list[errors.TokenKeepError]]:
-    """
-    Let the errors of single tokens hold up no other one; yield the list where they go.
-
-    Once the block is done the first is raised; it names the others, and what is *wrong* with them.
-    """
+def told_last() -> Iterator[list[errors.TokenKeepError]]:
+    """Yield a list for errors of single tokens; at the end the first one is raised."""
     troubles: list[errors.TokenKeepError] = []
     yield troubles
-    ids = list(dict.fromkeys(each.token_id for each in troubles if each.token_id))
-    if len(ids) > 1:
-        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-        named = f"{len(ids)} stored tokens {wrong}: {', '.join(ids[:_NAMED])}{more}"
-        troubles[0].what = f"{named}. Of the first: {troubles[0].what}"
+    if len(troubles) > 1:
+        troubles[0].what += f"; and {len(troubles) - 1:,} more"
     if troubles:
         raise troubles[0]
 
@@ -265,7 +221,7 @@ def pass_session(command: Callable[..., None]) -> Callable[..., None]:
         if not logger.handlers:
             logger.addHandler(_Handler())
             logger.propagate = False
-        level = {0: logging.WARNING, 1: logging.INFO}.get(session.verbose, logging.DEBUG)
+        level = logging.INFO if session.verbose else logging.WARNING
         logger.setLevel(logging.ERROR if session.quiet else level)
         command(session, *args, **given)
 
@@ -274,11 +230,16 @@ def pass_session(command: Callable[..., None]) -> Callable[..., None]:
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event = record.args if isinstance(record.args, tuple) and record.args else ("",)
-        # Of what a sweep can't read, nothing else speaks.
-        told = event[0] in _TOLD or (event[0] == "unreadable" and event[-1])
-        if not told or logging.getLogger("tokenkeep").level <= logging.INFO:
-            click.echo(f"tokenkeep: {visible(record.getMessage())}", err=True)
+        text = visible(record.getMessage())
+        if not text.startswith(_TOLD) or logging.getLogger("tokenkeep").level <= logging.INFO:
+            click.echo(f"tokenkeep: {text}", err=True)
+
+
+def filled(text: str) -> str:
+    """Return an option trimmed; a variable that is not set must not choose among all."""
+    if not trimmed(text):
+        raise click.BadParameter("It is empty")
+    return trimmed(text)
 
 
 def _take(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -302,6 +263,6 @@ COMMON_OPTIONS: tuple[click.Option, ...] = (
     ),
     _common("--json", is_flag=True, help="Print JSON."),
     _common("-q", "--quiet", is_flag=True, help="Print only what was asked for."),
-    _common("-v", "--verbose", count=True, help="Print what is going on too; twice for more."),
+    _common("-v", "--verbose", is_flag=True, help="Print what is going on too."),
 )
 """The options of all commands."""

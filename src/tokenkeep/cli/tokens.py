@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
-from tokenkeep.cli.session import Columns, Session, pass_session, time_left, told_last, visible
-from tokenkeep.errors import AmbiguousLookup, ConfigurationError, StoreTampered, TokenKeepError
-from tokenkeep.lookup import trimmed
+from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
+from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
 from tokenkeep.token import Status, Token
 
@@ -19,26 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokenkeep.keeper import Keeper
-    from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
 _FIELDS: Columns = dict.fromkeys(FIELDS, 0)
 _DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
 """What fits into 80 columns."""
 
-SHORTEST_PREFIX = len("tk_0123")
-_NARROWING = {
-    "client_id": "--client-id",
-    "environment": "--environment",
-    "data_center": "--data-center",
-}
-
-
-def _filled(text: str) -> str:
-    """Return an option trimmed; a variable that is not set must not choose among all."""
-    if not trimmed(text):
-        raise click.BadParameter("It is empty")
-    return trimmed(text)
+_SHORTEST_PREFIX = len("tk_0123")
+_NARROWING = ("client_id", "environment", "data_center")
 
 
 def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
@@ -49,19 +37,15 @@ def selects_token(command: Callable[..., None], *, even_closed: bool = False) ->
     a row that does not open is found by its id alone; nothing else of it is known then.
     """
 
-    @click.argument("token_id", metavar="[ID]", required=False, type=trimmed)
-    @_option("--id", "id_option", metavar="ID", help="The token's id, or how it begins.")
-    @_option("--user", metavar="EMAIL:ZGID", help="Whose token, as the SDK names users.")
-    @_option("--client-id", metavar="ID", help="Only of this client.")
-    @_option("--environment", metavar="NAME", help="production, sandbox or developer.")
-    @_option("--data-center", metavar="NAME", help="Only of this data centre.")
+    @click.argument("token_id", metavar="[ID]", required=False, type=filled)
+    @click.option("--user", metavar="EMAIL:ZGID", type=filled, help="Whose, as the SDK says it.")
+    @click.option("--client-id", metavar="ID", type=filled, help="Only of this client.")
+    @click.option("--environment", metavar="NAME", type=filled, help="Only of this environment.")
+    @click.option("--data-center", metavar="NAME", type=filled, help="Only of this data centre.")
     @pass_session
     @wraps(command)
-    def run(session: Session, token_id: str, id_option: str | None, **given: Any) -> None:
-        named = {name: given.pop(name) for name in ("user", *_NARROWING)}
-        if token_id and id_option and token_id != id_option:
-            raise click.UsageError("Two different ids are given")
-        asked = Token(id=token_id or id_option or None, **named)
+    def run(session: Session, token_id: str | None, **given: Any) -> None:
+        asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
         if bool(asked.id) == bool(asked.user):
             raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
         try:
@@ -75,48 +59,35 @@ def selects_token(command: Callable[..., None], *, even_closed: bool = False) ->
     return run
 
 
-def _option(*names: str, **given: Any) -> Callable[[Any], Any]:
-    return click.option(*names, type=_filled, **given)
-
-
 def find(vault: Vault, asked: Token) -> Token:
     """
     Return the stored token that is meant, whatever its status.
 
     By its id, or by how that begins, as listings on a terminal show ids. It has to begin with
-    ``tk_``: anything else may be somebody's own id. `TokenNotFound` names what excluded one.
+    ``tk_``: anything else may be somebody's own id. `TokenNotFound` says what was asked for.
     """
-    if found := _found(vault, asked):
+    given = {f"--{name.replace('_', '-')}": getattr(asked, name) for name in _NARROWING}
+    try:
+        found = vault.find_token(asked) or _begun(vault, asked)
+    except AmbiguousLookup as exc:
+        for option in given:
+            exc.hint = str(exc.hint).replace(option[2:].replace("-", "_"), option)
+        raise
+    if found:
         return found
     missing = not_found(vault, token_id=asked.id, user=asked.user)
-    narrowed = {option: getattr(asked, name) for name, option in _NARROWING.items()}
-    said = " ".join(f"{option} {value}" for option, value in narrowed.items() if value)
-    try:
-        is_there = bool(said) and _found(vault, Token(id=asked.id, user=asked.user)) is not None
-    except AmbiguousLookup:
-        is_there = True
-    if is_there:
+    if said := " ".join(f"{option} {value}" for option, value in given.items() if value):
         missing.what += f" with {said}"
-        missing.hint = "There is one without: leave that out, or see tokenkeep list"
-    elif asked.id and asked.id.startswith("tk_") and len(asked.id) < SHORTEST_PREFIX:
-        missing.hint = f"Give the first {SHORTEST_PREFIX} characters of its id, or more"
+        missing.hint = "Leave that out, or see tokenkeep list"
     elif asked.id and "@" in asked.id:
         missing.hint = f"Is that a user? Say: --user {visible(asked.id)}"
-    elif asked.user and ":" not in asked.user:
-        missing.hint = "A user of Zoho is EMAIL:ZGID; see those there are with: tokenkeep list"
     raise missing
 
 
-def _found(vault: Vault, asked: Token) -> Token | None:
-    prefix = asked.id if asked.id and asked.id.startswith("tk_") else ""
-    try:
-        found = vault.find_token(asked)
-    except AmbiguousLookup as exc:
-        for name, option in _NARROWING.items():
-            exc.hint = str(exc.hint).replace(name, option)
-        raise
-    if found or len(prefix) < SHORTEST_PREFIX:
-        return found
+def _begun(vault: Vault, asked: Token) -> Token | None:
+    prefix = asked.id or ""
+    if not prefix.startswith("tk_") or len(prefix) < _SHORTEST_PREFIX:
+        return None
     begun = vault.begin_with(prefix, 2)
     if len(begun) > 1:
         what = f"Several tokens have an id that begins with {prefix}"
@@ -162,9 +133,6 @@ def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> No
     """
     valid = keeper.get(id=token.id)
     access = valid.access_token or ""
-    if not (access.isascii() and access.isprintable()):  # it could add a header, or a line
-        what = "The access token has characters in it that can't be sent"
-        raise TokenKeepError(what, token_id=valid.id, user=valid.user, hint="Log in again")
     authorization = f"{keeper.providers.of(valid).authorization_scheme} {access}"
     facts = describe(keeper, valid)
     told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
@@ -193,7 +161,7 @@ def revoke(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     revoked = keeper.revoke(str(token.id))
-    session.tell(f"Revoked {_ended(keeper, revoked)}", describe(keeper, revoked))
+    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked))
 
 
 @click.command()
@@ -205,7 +173,7 @@ def logout(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     ended = keeper.end(str(token.id))
-    session.tell(f"Logged out {_ended(keeper, ended)}", _deleted(keeper, ended))
+    session.tell(f"Logged out {_ended(ended)}", _deleted(keeper, ended))
 
 
 @click.command()
@@ -222,7 +190,7 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     was = keeper.delete(str(token.id)) or token
     told = named(was)
     if was.renewal.to_revoke:
-        told = _ended(keeper, was)
+        told = _ended(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
         told += "; it was not revoked and goes on working at the provider"
     session.tell(f"Deleted {told}", _deleted(keeper, was))
@@ -237,39 +205,24 @@ def sweep(session: Session) -> None:
     Saves answers that could not be saved, finishes revocations, drops what
     first logins and ids of deleted tokens have left behind.
     """
-    with told_last("can't be dealt with") as troubles:
+    with told_last() as troubles:
         with session.progress("Sweeping"):
             swept = asdict(session.keeper().sweep(on_error=troubles.append))
         session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if ``--yes`` or the answer says so; else `click.Abort`, or a `UsageError`."""
-    try:
-        _ = yes or click.confirm(question, abort=True, err=True)
-    except click.Abort as abort:
-        # click hides the cause ("from None"), which leaves the context.
-        if not isinstance(abort.__context__, EOFError):
-            raise
-        what = "Nothing was done: there is no terminal to ask at. Use --yes"
-        raise click.UsageError(what) from None
+    """Go on only if ``--yes`` or the answer says so."""
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("Nothing was done: there is no terminal to ask at. Use --yes")
+    if not yes and not click.confirm(question, err=True):
+        raise click.ClickException("Nothing was done")
 
 
-def why_unconfirmed(providers: Providers, token: Token) -> ConfigurationError | None:
-    """Return why a token can't be revoked at its provider, as configured. None if it can."""
-    try:
-        providers.of(token).revocation_endpoint(token)
-    except ConfigurationError as exc:
-        return exc
-    return None
-
-
-def _ended(keeper: Keeper, token: Token) -> str:
+def _ended(token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
     if not token.renewal.to_revoke:
         return f"{named(token)}; the provider has confirmed it"
-    if why := why_unconfirmed(keeper.providers, token):
-        return f"{named(token)}; but not at the provider: {why}"
     return f"{named(token)}; the provider has not confirmed it yet, run: tokenkeep sweep"
 
 

@@ -6,12 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import (
-    ConfigurationError,
-    ProviderRefused,
-    ProviderUnavailable,
-    letting_go,
-)
+from tokenkeep.errors import ConfigurationError, ProviderRefused, ProviderUnavailable, letting_go
 from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
 from tokenkeep.token import Token
@@ -61,12 +56,6 @@ def zoho_of(providers: Providers) -> Zoho:
     if not isinstance(provider, Zoho):
         raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
     return provider
-
-
-def check_environment(data_center: DataCenter, environment: str | None) -> None:
-    """Raise `UnknownName` where there is no such environment. None is fine."""
-    if environment is not None:
-        data_center.api_domain(environment)
 
 
 def with_user_scopes(scopes: Sequence[str]) -> list[str]:
@@ -145,12 +134,9 @@ def _whose(token: Token, note: Callable[[str], None]) -> str | None:
     """Ask the provider whose token it is. None if that can't be learned now."""
     try:
         return current_user(token)
-    except ProviderUnavailable as exc:
-        reason = exc.what
-    except ProviderRefused as exc:
-        if exc.error not in _NOT_ALLOWED_TO_ASK:
+    except (ProviderUnavailable, ProviderRefused) as exc:
+        if isinstance(exc, ProviderRefused) and exc.error not in _NOT_ALLOWED_TO_ASK:
             exc.hint = "Was another environment chosen on the consent page? See --environment"
             raise
-        reason = exc.what
-    note(f"{reason}. The token is stored without its user; --user EMAIL:ZGID names one")
-    return None
+        note(f"{exc.what}. The token is stored without its user; --user EMAIL:ZGID names one")
+        return None

@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING
 from tokenkeep import holder
 from tokenkeep.errors import NotThisLogin
 from tokenkeep.events import logger
-from tokenkeep.login.request import AuthorizationRequest, Kept, state_of
-from tokenkeep.login.sign_in import (
-    DEFAULT_SCOPES,
-    Wanted,
-    sign_in,
-    with_user_scopes,
-    zoho_of,
-)
+from tokenkeep.login.request import AuthorizationRequest, state_of
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, Wanted, sign_in, with_user_scopes, zoho_of
 from tokenkeep.providers.checks import Hidden
 from tokenkeep.token import Claim
 
@@ -53,7 +47,6 @@ class WebLogin:
             means what the official SDK needs.
         environment: ``production``, ``sandbox`` or ``developer``. None means the one that
             was consented to, where Zoho says it, else production.
-        life: How long a person may take to consent, in seconds.
 
     Raises:
         UnknownName: There is no such data centre.
@@ -70,12 +63,10 @@ class WebLogin:
         data_center: str = "us",
         scopes: Sequence[str] | None = None,
         environment: str | None = None,
-        life: float = LIFE,
     ) -> None:
         self._keeper = keeper
         self._redirect_uri = redirect_uri
         self._home = zoho_of(keeper.providers).table.by_name(data_center)
-        self._life = life
         self._wanted = Wanted(
             client_id=client_id,
             client_secret=client_secret,
@@ -98,27 +89,22 @@ class WebLogin:
             UnknownName: There is no such data centre.
             StoreError: What is under way can't be kept.
         """
-        given = Hidden(browser=browser)
+        given = Hidden(browser=browser or "")  # some sessions return None
         del browser  # crash reports show the locals of each frame
-        if _is_blank(given["browser"]):
+        if not given["browser"].strip():
             raise ValueError(
                 "Any browser can show a blank: put secrets.token_urlsafe(32) into this one's "
                 "session, and give that to begin() and to finish()"
             )
         table = zoho_of(self._keeper.providers).table
-        going = AuthorizationRequest(
-            table,
-            table.by_name(data_center) if data_center else self._home,
-            client_id=self._wanted.client_id,
-            redirect_uri=self._redirect_uri,
-            scopes=self._wanted.scopes or (),
-        )
-        kept = going.kept()
+        center = table.by_name(data_center) if data_center else self._home
+        going = AuthorizationRequest(data_center=center.name, redirect_uri=self._redirect_uri)
         now, nonce = self._keeper.clock.now(), secrets.token_hex(16)
-        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=self._life)
-        facts = Hidden(asdict(kept), until=str(now + self._life))
-        self._keeper.store.hold(_name(given["browser"], kept.state), claim, facts)
-        return going.url
+        claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=LIFE)
+        facts = Hidden(asdict(going), until=str(now + LIFE))
+        self._keeper.store.hold(_name(given["browser"], going.state), claim, facts)
+        scopes = self._wanted.scopes or ()
+        return going.url(table, client_id=self._wanted.client_id, scopes=scopes)
 
     def finish(
         self, answer: str, browser: str, *, note: Callable[[str], None] = logger.warning
@@ -142,21 +128,17 @@ class WebLogin:
             ProviderUnavailable: Zoho can't be reached, or there is no code.
             StoreError: The store can't be read, or the token not be stored.
         """
-        given = Hidden(answer=answer, browser=browser)
+        given = Hidden(answer=answer, browser=browser or "")
         del answer, browser  # as above
-        if _is_blank(given["browser"]):
+        if not given["browser"].strip():
             raise NotThisLogin
         name = _name(given["browser"], state_of(given["answer"]))
         facts = Hidden(self._keeper.store.let_go(name) or {})
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
-        going = AuthorizationRequest.resumed(zoho_of(self._keeper.providers).table, Kept(**facts))
-        return sign_in(self._keeper, self._wanted, going.accept(given["answer"]), note)
-
-
-def _is_blank(browser: str | None) -> bool:
-    """Whether a session had nothing to show, which some return as None."""
-    return browser is None or not browser.strip()
+        table = zoho_of(self._keeper.providers).table
+        code = AuthorizationRequest(**facts).accept(table, given["answer"])
+        return sign_in(self._keeper, self._wanted, code, note)
 
 
 def _name(browser: str, state: str) -> str:

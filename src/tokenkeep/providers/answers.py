@@ -42,7 +42,9 @@ class Unreadable(ValueError):
 def fields_of(reply: Reply) -> Mapping[str, object]:
     """Return the fields of a JSON object or a form, or raise `Unreadable`."""
     try:
-        document = json.loads(reply.body)
+        # In whichever encoding its text is: of some the tokens alone are ASCII.
+        text = reply.body.decode(json.detect_encoding(reply.body), "replace")
+        document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         form = dict(parse_qsl(reply.body.decode("latin-1").strip()))
         # One that is not whole may end within a token.

@@ -113,6 +113,7 @@ def send(
             passing=False,
         )
     finally:
+        cut(connection.sock)  # also where another thread is still connecting
         connection.close()
     # Not from within the except: texts and frames of what was caught may hold what was sent.
     if fault:
@@ -147,21 +148,23 @@ def _exchanged(
     if (left := deadline - time.monotonic()) <= 0:
         raise TimeoutError
     connection.timeout = None  # from here on by the wall clock alone
-    reply = None
+    reply, has_end = None, False
     try:
         with Bound(left, partial(cut, connection.sock)):
             ask()
             # urllib3's own logs headers that it can't parse.
             with http.client.HTTPConnection.getresponse(connection) as response:
+                has_end = response.length is not None
                 reply = _read(response, clock())
     except TimeoutError:
         # A process that was stopped past the deadline may have got the only token meanwhile.
-        if reply is None or not _is_whole(reply.body):
+        is_whole = reply is not None and reply.fault is None
+        if reply is None or not (is_whole and (has_end or _is_json(reply.body))):
             raise
     return reply
 
 
-def _is_whole(body: bytes) -> bool:
+def _is_json(body: bytes) -> bool:
     try:
         json.loads(body)
     except (ValueError, RecursionError):
@@ -175,6 +178,8 @@ def _read(response: http.client.HTTPResponse, now: float) -> Reply:
         while body.tell() <= MAX_BODY and body.write(response.read1(_CHUNK)):
             pass
     except (OSError, http.client.HTTPException):
+        if not body.tell():
+            raise
         fault = _BROKEN_OFF
     if response.length:
         fault = _BROKEN_OFF

@@ -67,6 +67,7 @@ class DataCenter:
             if url is not None:
                 parse(url)
         so = isinstance(self.aliases, list | tuple)
+        so = so and all(isinstance(each, str) for each in self.aliases)
         expect("aliases", self.aliases, "a list of hosts", so=so)
 
     @property

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing.forkserver
 import os
-import shlex
-import shutil
 import signal
 import stat
 import sys
@@ -20,7 +18,7 @@ from concurrent import futures
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
@@ -31,15 +29,11 @@ from zohocrmsdk.src.com.zoho.crm.api import record as crm
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
 from zohocrmsdk.src.com.zoho.crm.api.exception import SDKException
 
-from tokenkeep.config import STORE
 from tokenkeep.errors import TokenKeepError
 from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.keys import KEY_FILE
 from tokenkeep.sealing import generate_key
 from tokenkeep.testing import ZohoEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ANA = "user@us.example.com:6000001"
 BEN, CLEO, DORA = (f"{name}@example.com:6000008" for name in ("ben", "cleo", "dora"))
@@ -361,18 +355,8 @@ class _Demo:
             raise _Failed(f"{claim}: {seen}")
 
 
-def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None = None) -> int:
-    """
-    Run the demo.
-
-    Args:
-        keep: Leave its folder, to look around.
-        trouble: Called with the emulator before the demo begins; for tests of
-            the demo, which have to see it fail. None means none.
-
-    Returns:
-        0 if every claim holds, else 1.
-    """
+def main() -> int:
+    """Run the demo; return 0 if every claim holds, else 1."""
     begun, reason = time.monotonic(), None
     _PROCESSES.set_forkserver_preload([__name__])
     # Ctrl-C is for the demo, which ends the others: they ignore it from their first moment.
@@ -380,37 +364,22 @@ def main(*, keep: bool = False, trouble: Callable[[ZohoEmulator], object] | None
     if "forkserver" in _KINDS:
         multiprocessing.forkserver.ensure_running()
     signal.signal(signal.SIGINT, interrupt)
-    folder = Path(tempfile.mkdtemp(prefix="tokenkeep-demo-")).resolve()
-    # As Ctrl-C does: its processes end, and its folder is removed.
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        with ZohoEmulator() as zoho, futures.ThreadPoolExecutor(1) as thread:
-            demo = _Demo(zoho, folder)
-            try:
-                if trouble is not None:
-                    trouble(zoho)
-                # Here it only waits: what a signal raises would be lost in somebody's finalizer,
-                # and in a start of a process leave that half begun.
-                thread.submit(demo.run).result()
-            except (_Failed, futures.BrokenExecutor) as exc:
-                reason = str(exc)
-            finally:
-                demo.interrupted = True
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="tokenkeep-demo-", ignore_cleanup_errors=True) as made,
+        ZohoEmulator() as zoho,
+        futures.ThreadPoolExecutor(1) as thread,
+    ):
+        demo = _Demo(zoho, Path(made).resolve())
+        try:
+            # Here it only waits: what a signal raises would be lost in somebody's finalizer,
+            # and in a start of a process leave that half begun.
+            thread.submit(demo.run).result()
+        except (_Failed, futures.BrokenExecutor) as exc:
+            reason = str(exc)
+        finally:
+            demo.interrupted = True
     took = time.monotonic() - begun
     _say(f"\n{sum(demo.claims)} of {len(demo.claims)} claims hold, {took:.0f} s")
     if reason is not None:
         _say(f"\nThe demo failed: {reason}")
-    if keep:
-        key, kept = (shlex.quote(str(each)) for each in (demo.environ[KEY_FILE], folder))
-        _say("\nTo look around by hand (the offline Zoho has ended; what needs it fails):\n")
-        _say(f"  export {KEY_FILE}={key} {STORE}={shlex.quote(demo.url)}")
-        _say("  tokenkeep list")
-        _say(f"  tokenkeep token --user {BEN}   # a secret: an access token")
-        _say(f"  rm -r {kept}   # keys, tokens, the SDK's own file and logs")
-    else:
-        _say("\nWhat it stored is deleted. To look around by hand, keep it: tokenkeep demo --keep")
     return 0 if reason is None else 1

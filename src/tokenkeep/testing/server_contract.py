@@ -44,7 +44,7 @@ from tokenkeep.testing.racing import in_fork, interrupted_after
 from tokenkeep.testing.records import again, digits, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.testing.backend_contract import Factory
@@ -67,8 +67,6 @@ CALLS: dict[str, Callable[[Backend], object]] = {
     "due": lambda backend: backend.due(5.0, 10),
     "clear": lambda backend: backend.clear(),
 }
-"""All that waits for the server."""
-
 FORKS = 3
 
 
@@ -102,6 +100,9 @@ class ServerContract(BackendFixtures):
     ``full`` and ``read_only``, what makes a context in which the server has no room, or takes no
     changes; what that yields, if it is a text, has to be in the error.
     """
+
+    calls: ClassVar[Mapping[str, Callable[[Backend], object]]] = CALLS
+    """All that waits for the server. A store whose `touch` does nothing leaves that out."""
 
     patience: ClassVar[float] = 3.0
     """How long any call may take when the server hangs or drips, in seconds."""
@@ -150,7 +151,7 @@ class ServerContract(BackendFixtures):
         """A dead server is named by every call; started again it has what was saved."""
         server.kill()
         try:
-            for name, call in CALLS.items():
+            for name, call in self.calls.items():
                 assert str(proxy.port) in self._ended(partial(call, through), server), name
         finally:
             server.start()
@@ -173,11 +174,11 @@ class ServerContract(BackendFixtures):
 
         What it says in the end nobody takes for the answer to something else.
         """
-        asked = {name: connect_through() for name in CALLS}
+        asked = {name: connect_through() for name in self.calls}
         for each in asked.values():
             assert each.read(OTHER.id) == OTHER
         works: list[Callable[[], object]] = [lambda: connect_through().read(ONE.id)]
-        works += [partial(CALLS[name], each) for name, each in asked.items()]
+        works += [partial(self.calls[name], each) for name, each in asked.items()]
         proxy.hold() if trouble == "hangs" else proxy.drip(0.1)
 
         with ThreadPoolExecutor(len(works)) as threads:

@@ -8,44 +8,21 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from tokenkeep.testing import Proxy
+
 from .server import NotReady, PrivateServer
 
-HERE = Path(__file__).parent
+SERVER = Path(__file__).with_name("aws_server.py")
+NOBODY = 1
+"""A port where nobody listens."""
 
 
-class SaysWhenReady(PrivateServer):
-    """A script of ours, which says so when it listens."""
-
-    drops_root = False  # its interpreter is ours, and may be in our home
-
-    def prepare(self):
-        pass
-
-    def check(self):
-        # Its own word, since there is no password: whoever else got the port would answer as well.
-        if "serves" not in self.said():
-            raise NotReady
-
-
-class Moto(SaysWhenReady):
-    """moto's server, which keeps all in memory."""
-
-    name = "moto"
-
-    def command(self):
-        return [sys.executable, HERE / "aws_server.py", self.host, self.port]
-
-    def environment(self):
-        # What the interpreter needs to find moto, and moto's own settings; coverage is not for it.
-        return {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-
-    def url(self):
-        return f"http://{self.host}:{self.port}"
-
-
-class AWS(SaysWhenReady):
+class AWS(PrivateServer):
     """
-    An endpoint of AWS, and moto behind it. What it was told survives `kill`, but not `close`.
+    moto's server, which keeps all in memory, and a way to it, which is what is killed.
+
+    AWS forgets nothing when an endpoint goes away: what it was told survives `kill`, but not
+    `close`. A request whose answer was lost may have been done, as with AWS.
 
     Attributes:
         region: The region of the URLs.
@@ -53,10 +30,44 @@ class AWS(SaysWhenReady):
 
     name = "AWS (moto)"
     region = "eu-central-1"
+    drops_root = False  # its interpreter is ours, and may be in our home
+    _way = None
 
-    def __init__(self):
-        super().__init__()
-        self._moto = Moto()
+    def prepare(self):
+        pass
+
+    def command(self):
+        return [sys.executable, SERVER, self.host, self.port]
+
+    def environment(self):
+        # What the interpreter needs to find moto, and moto's own settings; coverage is not for it.
+        return {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+
+    def check(self):
+        # Its own word, since there is no password: whoever else got the port would answer as well.
+        if "serves" not in self.said():
+            raise NotReady
+
+    def start(self):
+        if self._way is None:
+            super().start()
+            self._behind = self.host, self.port
+            self._way = Proxy(*self._behind)
+            self.port = self._way.port
+        self._way.target = self._behind
+
+    def kill(self):
+        if self._way is None:
+            super().kill()
+        else:
+            self._way.target = self.host, NOBODY
+            self._way.cut()
+
+    def close(self):
+        if self._way is not None:
+            self._way.close()
+            self._way = None
+        super().close()
 
     @property
     def endpoint_url(self):
@@ -76,17 +87,6 @@ class AWS(SaysWhenReady):
             "AWS_SHARED_CREDENTIALS_FILE": nowhere,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-
-    def prepare(self):
-        self._moto.start()
-
-    def command(self):
-        endpoint = HERE / "aws_endpoint.py"
-        return [sys.executable, "-I", "-S", endpoint, self.host, self.port, self._moto.port]
-
-    def close(self):
-        super().close()
-        self._moto.close()
 
     def url(self, service="secretsmanager"):
         """Return a URL of a new prefix (service "secretsmanager") or a new table ("dynamodb")."""

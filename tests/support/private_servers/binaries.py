@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bin")
+OF_POSTGRESQL = (
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+)
+"""With the `initdb` of its own version, and seldom on PATH."""
 
 
 class ProgramMissing(Exception):
@@ -34,7 +40,13 @@ class Program:
 
     def find(self):
         """Return the path of the program, None if it is not installed."""
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), *BESIDE_PATH])
+        newest_first = sorted(
+            (each for places in OF_POSTGRESQL for each in Path("/").glob(places)),
+            key=lambda folder: [int(number) for number in re.findall(r"\d+", str(folder))],
+            reverse=True,
+        )
+        on_path = os.environ.get("PATH", os.defpath)
+        path = os.pathsep.join(map(str, (*newest_first, on_path, *BESIDE_PATH)))
         for name in (self.binary, *self.instead):
             if found := shutil.which(name, path=path):
                 return Path(found)
@@ -50,30 +62,8 @@ class Program:
         )
 
 
-class PostgresProgram(Program):
-    """PostgreSQL: `postgres` needs the `initdb` of its own version, which is seldom on PATH."""
-
-    def find(self):
-        folders = [
-            *Path("/usr/lib/postgresql").glob("*/bin"),
-            *Path("/usr").glob("pgsql-*/bin"),
-            *Path("/opt/homebrew/opt").glob("postgresql@*/bin"),
-        ]
-        folders.sort(key=lambda folder: _version(folder.parent.name), reverse=True)
-        if on_path := super().find():
-            folders.append(on_path.resolve().parent)
-        for folder in folders:
-            if os.access(folder / "initdb", os.X_OK) and os.access(folder / "postgres", os.X_OK):
-                return folder / "postgres"
-        return None
-
-
-def _version(name):
-    return [int(number) for number in re.findall(r"\d+", name)]
-
-
 MARIADB = Program("MariaDB", "mariadbd", "mariadb-server")
-POSTGRES = PostgresProgram("PostgreSQL", "postgres", "postgresql")
+POSTGRES = Program("PostgreSQL", "postgres", "postgresql")
 REDIS = Program("Redis", "redis-server", "redis-server", instead=("valkey-server",))
 CHROMIUM = Program(
     "Chromium", "chromium", "chromium",

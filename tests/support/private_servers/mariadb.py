@@ -35,9 +35,9 @@ class MariaDB(SQLServer):
     database = "mysql"
 
     def prepare(self):
-        install = _beside(MARIADB.require(), "mariadb-install-db")
+        MARIADB.require()
         self.make("tmp")
-        self.run([install, *INSTALL.split(), f"--datadir={self.make('data')}"])
+        self.run(["mariadb-install-db", *INSTALL.split(), f"--datadir={self.make('data')}"])
 
     def command(self):
         users = self.write("users.sql", USERS.format(password=self.password))
@@ -74,11 +74,3 @@ class MariaDB(SQLServer):
 
     def make_database(self, name):
         self.ask(f"CREATE DATABASE {name}")
-
-
-def _beside(program, name):
-    """Return a program of the same installation."""
-    for folder in (program.parent, program.parents[1] / "bin", program.parents[1] / "scripts"):
-        if (folder / name).exists():
-            return folder / name
-    return name
