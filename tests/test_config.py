@@ -32,6 +32,7 @@ def write(tmp_path):
     def _write(text):
         path = tmp_path / "my.toml"
         path.write_text(text)
+        path.chmod(0o600)
         return {"TOKENKEEP_CONFIG": str(path)}
 
     return _write
@@ -81,6 +82,7 @@ OAUTH2, ZOHO, PROFILE = "[providers.oauth2]\n", "[providers.zoho]\n", "[provider
     [
         ("store = ", "my.toml", "not TOML"),
         ("store = hunter2", "my.toml", "not TOML"),
+        (f"store = 'hunter2'\na = {'[' * 100_000}", "my.toml", "not TOML"),
         ("store = ['hunter2']", "store", "a URL, not"),
         ('stroe = "memory:"', "'stroe'", "Known are store"),
         ('zoho = "eu"', "'zoho'", "a table of tables"),
@@ -154,6 +156,24 @@ def test_bad_urls(home, url, kind):
     (home / ".local").write_text("a file")
     with pytest.raises(ConfigurationError, match=r"can't be made.*TOKENKEEP_STORE"):
         tokenkeep.open_store("", environ={})
+
+
+@pytest.mark.parametrize(
+    ("store", "is_secret"),
+    [(SERVER, True), ("redis://h/0?password=hunter2", True), ("postgresql://app@h/db", False)],
+)
+def test_a_password_in_the_configuration(write, store, is_secret):
+    """What others can read must not have one: refused, with the command, and without it."""
+    environ = write(f'store = "{store}"')
+    assert store == tokenkeep.settings(environ).store
+    Path(environ["TOKENKEEP_CONFIG"]).chmod(0o640)
+
+    if not is_secret:
+        assert store == tokenkeep.settings(environ).store
+        return
+    with pytest.raises(ConfigurationError, match=r"password.*read it.*chmod 600") as caught:
+        tokenkeep.settings(environ)
+    assert "hunter2" not in reported(caught.value)
 
 
 def test_folders_that_are_made(home, monkeypatch):

@@ -191,6 +191,7 @@ def test_after_a_rotation(open_journal, backend, folder):
 DAMAGE = {
     "flipped": lambda own, _: own[:-5] + bytes([own[-5] ^ 1]) + own[-4:],
     "not sealed": lambda *_: b'{"access_token": "mine"}',
+    "too deep": lambda *_: b"[" * 100_000,
     "cut off": lambda own, _: own[:9],
     "a key that is not there": lambda own, _: own.replace(b'"key": 1', b'"key": 9', 1),
     "another one's": lambda _, others: others["own"],
@@ -230,9 +231,21 @@ def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreUnavailable, match="used: the disk is full"):
-        journal.put(entry())
+    for deed in (lambda: journal.put(entry()), journal.prepare):
+        with pytest.raises(StoreUnavailable, match="used: the disk is full"):
+            deed()
 
+    assert list(folder.iterdir()) == []
+
+
+def test_prepared(open_journal, folder, monkeypatch):
+    """Invariant 4: before the provider is asked, room for its answer was on disk; it is free."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda at: synced.append(os.fstat(at)) or fsync(at))
+
+    open_journal().prepare()
+
+    assert [16_384] == [each.st_size for each in synced if stat.S_ISREG(each.st_mode)]
     assert list(folder.iterdir()) == []
 
 

@@ -125,11 +125,15 @@ MOUNTS = {
     "rootless": ("config/keys", [("/", "fuse.fuse-overlayfs"), DATA], True),
     "a name that only begins alike": ("config.d/keys", [LAYER, DATA, HOME], True),
     "in memory": ("config/keys", [("/", "ext4"), ("{}/config", "tmpfs")], True),
+    "in memory beside a layer": ("config/keys", [LAYER, ("{}/config", "tmpfs")], True),
+    "in memory, elsewhere": ("config/keys", [("/", "tmpfs"), ("{}/data", "ramfs")], True),
+    "a name with a blank": ("config/keys", [LAYER, ("{}/my\\040data", "ext4")], True),
     "both in the container": ("config/keys", [LAYER], False),
     "home on a volume": ("config/keys", [LAYER, DATA, HOME], False),
     "key beside the data": ("data/keys", [LAYER, DATA], False),
     "no container": ("config/keys", [("/", "ext4"), DATA], False),
-    "mounted over": ("config/keys", [LAYER, DATA, ("{}/data", "overlay")], False),
+    "data in memory": ("config/keys", [LAYER, ("{}/data", "tmpfs")], False),
+    "mounted over": ("config/keys", [LAYER, DATA, ("{}/data", "tmpfs")], False),
     "no /proc": ("config/keys", [], False),
 }
 
@@ -137,12 +141,13 @@ MOUNTS = {
 @pytest.mark.parametrize(("key", "mounts", "refused"), MOUNTS.values(), ids=MOUNTS)
 def test_a_container_must_not_orphan_the_tokens(tmp_path, monkeypatch, key, mounts, refused):
     """A key that would be gone with the container, beside data that stays, is not made."""
-    lines = [f"none {point.format(tmp_path)} {kind} rw,relatime 0 0" for point, kind in mounts]
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "\n".join(lines))
+    lines = [f"none {point.format(tmp_path)} {kind} rw,relatime 0 0\n" for point, kind in mounts]
+    monkeypatch.setattr(Path, "read_bytes", lambda _: "".join(lines).encode())
+    data = "my data" if "my" in str(mounts) else "data"
 
     told = f"(?s){keys.KEYS}.*{keys.KEY_FILE}"
     with pytest.raises(KeyUnsafe, match=told) if refused else nullcontext():
-        keys.make(tmp_path / key, beside=tmp_path / "data" / "t.db")
+        keys.make(tmp_path / key, beside=tmp_path / data / "t.db")
 
     assert refused == (not list(tmp_path.iterdir()))
 

@@ -12,6 +12,7 @@ from tokenkeep import environment, folders, keys
 from tokenkeep.backends import open_backend, owned
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
+from tokenkeep.backends.urls import shows_password
 from tokenkeep.errors import ConfigurationError, KeyMissing, letting_go
 from tokenkeep.providers import Providers, configured, expect_providers
 from tokenkeep.providers.checks import Hidden, expect
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
 
+_IT = "The configuration"
 _NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
 
 
@@ -218,14 +220,17 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     # A home that this user may not enter has no configuration of his.
     if named is None and (home is None or not os.path.lexists(path)):
         return path, {}
-    text = owned.read(path, "The configuration", variable=CONFIG, secret=False)
+    text = owned.read(path, _IT, variable=CONFIG, secret=False)
     if text is None:
         hint = f"{CONFIG} names it; correct or unset it"
         raise ConfigurationError(f"There is no file {path}", hint=hint)
     try:
-        return path, tomllib.loads(text)
-    except ValueError as exc:
+        found = tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
         raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
+    if shows_password(str(found.get("store"))):
+        owned.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
+    return path, found
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:

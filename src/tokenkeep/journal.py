@@ -27,6 +27,8 @@ _ANSWER = ".answer"
 _PART = ".part"
 _LONGEST = 16_000_000
 """More bytes are no answer: a provider's are bounded."""
+_ROOM = 16_384
+"""So many bytes have to fit in before the provider is asked; an answer seldom has more."""
 _OF_A_REPLY = ("status", "content_type", "fault")
 _OF_A_TOKEN = (
     *("id", "user", "provider", "issuer", "client_id", "client_secret", "data_center"),
@@ -103,7 +105,7 @@ class Journal:
 
     def prepare(self) -> None:
         """
-        Make the place for answers, before the provider is asked.
+        Make the place for answers, and see that there is room, before the provider is asked.
 
         Raises:
             StoreUnavailable: There is none: better not to ask.
@@ -179,8 +181,10 @@ class FolderJournal(Journal):
 
     def prepare(self) -> None:
         """See `Journal.prepare`."""
-        with self._open(make=True):
-            pass
+        with self._open(make=True) as folder:
+            name = secrets.token_hex(8) + _PART
+            _write(folder, name, bytes(_ROOM))
+            folder.remove(name)
 
     def put(self, entry: Entry) -> Entry:
         """See `Journal.put`."""
@@ -223,18 +227,13 @@ class FolderJournal(Journal):
             number, sealed = self._header.keys.seal(plain, bound=f"journal\0{name}")
             del plain  # as above
             outside = {"key": number, "sealed": b64encode(sealed).decode()}
-            try:
-                folder.write(name + _PART, json.dumps(outside).encode())
-            except OSError:
-                with suppress(OSError):  # on a full disk, each try would fill it further
-                    folder.remove(name + _PART)
-                raise
+            _write(folder, name + _PART, json.dumps(outside).encode())
             folder.rename(name + _PART, name)
 
     def _opened(self, folder: OwnFolder, name: str) -> Entry:
         content = folder.read(name, _LONGEST)
         # What is suppressed has an answer in it: no error may come from it.
-        with suppress(StoreTampered, ValueError, TypeError, KeyError):
+        with suppress(StoreTampered, ValueError, TypeError, KeyError, RecursionError):
             outside = json.loads(content)
             number, sealed = outside["key"], b64decode(outside["sealed"])
             if number not in self._header.keys:
@@ -267,6 +266,15 @@ class FolderJournal(Journal):
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
             refuse(place, exc, instead)
+
+
+def _write(folder: OwnFolder, name: str, content: bytes) -> None:
+    try:
+        folder.write(name, content)
+    except OSError:
+        with suppress(OSError):  # on a full disk, each try would fill it further
+            folder.remove(name)
+        raise
 
 
 def _packed_entry(entry: Entry) -> dict[str, Any]:

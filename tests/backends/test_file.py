@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,30 @@ def test_lock_of_a_file_that_is_gone(path, made, monkeypatch):
 
     assert len(synced) == 4  # for each save the file and its folder
     assert {each.owner for each in backend.scan(None, 9)} == {ONE.owner, record("mine").owner}
+
+
+@pytest.mark.parametrize("deed", ["unlink", "fsync"], ids=["before it is made", "when written"])
+def test_a_link_beside_it(path, made, monkeypatch, deed):
+    """Another user who puts a link in the place of the new file neither gets nor changes ours."""
+    backend, mine = made(FileBackend, path, busy_timeout=0.05), path.with_name("mine")
+    mine.write_text("my own")
+    aside, at = path.with_name("tokens.json.tmp"), Path if deed == "unlink" else os
+    real = getattr(at, deed)
+
+    def linked(*args, **given):
+        real(*args, **given)
+        real_unlink(aside, missing_ok=True)
+        aside.symlink_to(mine)
+
+    real_unlink = Path.unlink
+    monkeypatch.setattr(at, deed, linked)
+    with pytest.raises(StoreUnavailable, match="busy"):
+        backend.write(ONE, replaces=None)
+
+    assert (mine.read_text(), path.is_symlink()) == ("my own", False)
+    monkeypatch.undo()
+    backend.write(ONE, replaces=None)
+    assert FileBackend(path).read(ONE.id) == ONE
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

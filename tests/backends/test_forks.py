@@ -118,3 +118,22 @@ def test_forks_beside_threads_that_save(backend, fork):
 
     assert took < forks.PATIENCE / 2
     assert {each.id for each in backend.scan(None, 10_000)} == ids_of(*names, *children)
+
+
+def test_a_hook_that_asks(backend, fork):
+    """What a program does before its forks is refused the store, which the child can use."""
+    asked = []
+
+    class Hook(forks.ForkSafe):
+        """Comes to rest after the store, as a hook does that was there before tokenkeep."""
+
+        def before_fork(self, deadline):
+            with pytest.raises(StoreUnavailable, match="hook before a fork"):
+                backend.read(record().id)
+            asked.append(deadline)
+
+    hook = Hook()
+
+    assert fork(lambda say: say(backend.read(record().id) == record())).end() == ["True"]
+    assert backend.read(record().id) == record()
+    assert (1, hook) == (len(asked), hook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import resource
@@ -131,16 +132,19 @@ def test_foreign_file_is_left_alone(kind, path, make):
     assert modes(path) == {"tokens": 0o644}
 
 
-def test_another_format(kind, path, made):
-    """A store of another tokenkeep is refused, says why, and is left as it is."""
+@pytest.mark.parametrize(
+    ("number", "error"), [(3, StoreTooNew), (1, StoreForeign), (None, StoreForeign)]
+)
+def test_another_format(kind, path, made, number, error):
+    """A store of a newer tokenkeep, or of none, is refused, says why, and is left as it is."""
     made(kind, path).close()
     if kind is SQLiteBackend:
-        database("PRAGMA user_version = 3")(path)
+        database(f"PRAGMA user_version = {number or 0}")(path)
     else:
-        path.write_text('{"tokenkeep": 3, "records": []}')
+        path.write_text(json.dumps({"tokenkeep": number, "records": []}))
     before = path.read_bytes()
 
-    with pytest.raises(StoreTooNew, match="Upgrade"):
+    with pytest.raises(error, match="Upgrade" if error is StoreTooNew else "format"):
         kind(path)
 
     assert path.read_bytes() == before

@@ -8,13 +8,16 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
 from tokenkeep.backends.base import FOUND_BY, MARKS
+from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.rows import COLUMNS
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.errors import StoreUnavailable
@@ -164,6 +167,62 @@ def test_inherited_connection_is_refused(backend, path, fork, forked, monkeypatc
 
     backend.write(again(ONE), replaces=ONE.version)
     assert SQLiteBackend(path).read(ONE.id) == again(ONE)
+
+
+class Interrupted(sqlite3.Connection):
+    """One that a signal handler interrupts once, as it is closed."""
+
+    is_closing = False
+
+    def close(self):
+        if not self.is_closing:
+            self.is_closing = True
+            raise TimeoutError("a watchdog")
+        super().close()
+
+
+def test_closed_after_an_interruption(path, fork, monkeypatch):
+    """A close that a handler broke off is done before the next fork: children can go on."""
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+    backend = SQLiteBackend(path)
+    backend.write(ONE, replaces=None)
+
+    with pytest.raises(TimeoutError):
+        backend.close()
+
+    assert fork(lambda say: say(backend.read(ONE.id) == ONE)).end() == ["True"]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="such a library must tell the parent, too")
+def test_forked_by_a_library_beside_a_fork(fork):
+    """What another thread of the parent holds as it forks holds up no later fork of the child."""
+    is_forking, go_on = threading.Event(), threading.Event()
+
+    class Slow(ForkSafe):
+        def before_fork(self, deadline):
+            if not is_forking.is_set():
+                is_forking.set()
+                go_on.wait(60)
+            super().before_fork(deadline)
+
+    slow = Slow()
+    thread = threading.Thread(target=lambda: fork(lambda _: None).end())
+    thread.start()
+    is_forking.wait(60)
+
+    def work(say):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)  # else it would hang
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        say("forked")
+
+    assert fork(work, forked_as_by_uwsgi).end() == ["forked"]
+    go_on.set()
+    thread.join()
+    del slow
 
 
 def test_reopened_is_another_revision(backend, path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 import tokenkeep
+from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.providers import Provider
 from tokenkeep.providers.oauth2 import OAuth2
@@ -112,6 +114,18 @@ def test_what_fails_hides_nothing(run, acme, endpoint, environment):
     assert [name for state, name in told if state == "failed"] == ["server", "provider"]
     assert {"key", "journal"} <= {name for state, name in told if state == "ok"}
     assert told[-1][1] in ("provider", "clock")
+
+
+def test_no_place_for_an_answer(failed, acme, endpoint, environment):
+    """A journal that can't be written is a failure where a provider rotates refresh tokens."""
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "")
+
+    environment.setattr(OwnFolder, "write", refuse)
+    acme(issuer=endpoint().url)
+
+    assert "the file system is read-only" in failed("journal")["text"]
 
 
 def test_the_clock_is_off(checks, acme, endpoint):

@@ -75,7 +75,7 @@ class FileBackend(OnDisk, TableBackend):
 
     def _explained(self, exc: OSError, record_id: str | None) -> None:
         del record_id
-        if not isinstance(exc, BlockingIOError):
+        if not isinstance(exc, BlockingIOError | FileExistsError):
             private_file.refuse(self._path, exc)
 
     # From here on, the lock is held.
@@ -115,7 +115,7 @@ class FileBackend(OnDisk, TableBackend):
             private_file.create(self._path)
         with self._path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._expect_current(file)
+            _expect_same(file, self._path.stat())
             table = self._table().copy()
             before = table.commits
             result = work(table)
@@ -123,18 +123,12 @@ class FileBackend(OnDisk, TableBackend):
                 self._save(table, file)
             return result
 
-    def _expect_current(self, file: IO[bytes]) -> None:
-        """Raise `BlockingIOError` if another one is in its place, whose lock others take."""
-        if not os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
-            raise BlockingIOError
-
     def _save(self, table: Table, old: IO[bytes]) -> None:
         """Replace the file by one with these records, on disk when this returns."""
         aside = self._path.with_name(f"{self._path.name}.tmp")
         # Only who holds the lock writes it: one that is there is of a save that was cut off.
         aside.unlink(missing_ok=True)
-        private_file.create(aside)
-        with aside.open("r+b") as file:
+        with private_file.open_new(aside) as file:
             file.write(_encoded(table))
             file.flush()
             was = os.fstat(old.fileno())
@@ -145,11 +139,17 @@ class FileBackend(OnDisk, TableBackend):
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), was.st_uid, was.st_gid)
             os.fsync(file.fileno())
-            written = os.fstat(file.fileno())
-        self._expect_current(old)
-        aside.replace(self._path)
-        self._loaded, self._was_there = (_stamp(written), table), True
+            _expect_same(old, self._path.stat())
+            _expect_same(file, aside.lstat())
+            aside.replace(self._path)
+            self._loaded, self._was_there = (_stamp(os.fstat(file.fileno())), table), True
         private_file.sync_folder(self._path)
+
+
+def _expect_same(file: IO[bytes], found: os.stat_result) -> None:
+    """Raise `BlockingIOError` if another file, or a link, is in the place of an open one."""
+    if not os.path.samestat(os.fstat(file.fileno()), found):
+        raise BlockingIOError
 
 
 def _encoded(table: Table) -> bytes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -76,14 +75,17 @@ class ForkSafe:
     def before_fork(self, deadline: float) -> None:
         """Come to rest, until `after_fork`; or not, where a call takes longer than *deadline*."""
         if self._lock.acquire(timeout=max(0.0, deadline - monotonic())):
-            self._at_rest = True
-            if not self._inside:  # else a signal handler forks, in the midst of a call
-                self._rest()
+            if self._inside:  # a signal handler forks, in the midst of a call
+                self._lock.release()
+                return
+            # What a hook of the application's asks from here on is refused.
+            self._at_rest = self._inside = True
+            self._rest()
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
         if self._at_rest:
-            self._at_rest = False
+            self._at_rest = self._inside = False
             self._lock.release()
 
 
@@ -91,7 +93,7 @@ def reentered() -> StoreUnavailable:
     """Return the error for a call in the midst of another one of the same thread."""
     return StoreUnavailable(
         "The store was asked by a signal handler or finalizer that interrupted "
-        "a call of the same thread to it",
+        "a call of the same thread to it, or by a hook before a fork",
         hint="Set a flag in the handler, and ask outside of it. Greenlets are kept apart only "
         "where gevent has patched before tokenkeep was imported",
     )
@@ -126,8 +128,13 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     for thing in _living():
         thing.renew_locks()
-    with suppress(RuntimeError):  # a library that forks by itself, as uWSGI, tells only the child
+    global _forking  # noqa: PLW0603 - one of a process
+    try:
         _forking.release()
+    except RuntimeError:
+        # A library that forks by itself, as uWSGI, tells only the child; and another thread
+        # of the parent's may have been about to fork.
+        _forking = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -128,8 +128,10 @@ class OnDisk(ForkSafe):
             hint="Put it back from a backup, or move it away and log in again",
         )
 
-    def _expect_format(self, found: int, known: int) -> None:
+    def _expect_format(self, found: object, known: int) -> None:
         """Refuse what another tokenkeep has written in its own way."""
+        if not isinstance(found, int) or found < known:
+            raise self._foreign(f"is of a format that no tokenkeep has ({found!r:.20})")
         if found != known:
             raise StoreTooNew(
                 f"{self._path} was written by a newer tokenkeep (format {found})",

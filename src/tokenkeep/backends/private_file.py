@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO
 
 from tokenkeep.errors import StoreUnavailable
 
@@ -48,25 +48,26 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
 
 
-def create(path: Path) -> bool:
-    """
-    Create an empty file with mode 0600 whatever the umask, if there is none.
+def create(path: Path) -> None:
+    """Create an empty file with mode 0600 whatever the umask, if there is none."""
+    # Only ever opened when new: SQLite's locks on a file are lost as soon
+    # as its process closes any other descriptor of that file.
+    with suppress(FileExistsError):
+        open_new(path).close()
 
-    Returns:
-        Whether it was created. False if something was there.
+
+def open_new(path: Path) -> BinaryIO:
     """
-    try:
-        # Only ever opened when new: SQLite's locks on a file are lost as soon
-        # as its process closes any other descriptor of that file.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    try:
-        if os.name != "nt":
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    return True
+    Create an empty file, as `create` does, and open it to write.
+
+    Raises:
+        FileExistsError: Something is there, if only a link, which is not followed.
+        OSError: It can't be created.
+    """
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    if os.name != "nt":
+        os.fchmod(file.fileno(), 0o600)
+    return file
 
 
 @contextmanager

@@ -118,7 +118,8 @@ class SQLiteBackend(OnDisk, Backend):
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
-        self._let_go: Callable[[], object] = bool
+        self._opened: list[_Link] = []
+        weakref.finalize(self, _close_all, self._opened)
         self._openings = 0
         self._look_at = 0.0
         super().__init__(path, busy_timeout=busy_timeout)
@@ -242,7 +243,7 @@ class SQLiteBackend(OnDisk, Backend):
     def _rest(self) -> None:
         # First: if a signal handler raises now, nobody takes it for open.
         self._pid = 0
-        self._let_go()
+        _close_all(self._opened)
 
     def _ready(self, *, make: bool = False) -> bool:
         """Open if closed, made by *make*; False if there is no file yet. Refuse another one's."""
@@ -280,7 +281,8 @@ class SQLiteBackend(OnDisk, Backend):
             check_same_thread=False,
         )
         link = _Link(db, self._file)
-        self._let_go = weakref.finalize(self, link.close)
+        self._opened.append(link)
+        _links.add(link)
         # Bytes that are no text: that row does not open then, and the others do.
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
@@ -402,10 +404,9 @@ class _Link:
         self.pid, self.file = getpid(), file
         self._db, self._cursor = db, db.cursor()
         self.execute = self._cursor.execute
-        _links.add(self)
 
     def close(self) -> None:
-        """Close it, if it is this process's."""
+        """Close it, if it is this process's; may be repeated."""
         if self.pid == getpid():
             # In this order: a cursor keeps a statement that was refused as busy,
             # and the statement keeps the files open beyond Connection.close().
@@ -413,6 +414,13 @@ class _Link:
                 with suppress(sqlite3.Error):
                     each.close()
             _links.discard(self)
+
+
+def _close_all(links: list[_Link]) -> None:
+    """Close these, whoever is interrupted in between: what is still there, the next one closes."""
+    for link in links:
+        link.close()
+    links.clear()
 
 
 _links: set[_Link] = set()

@@ -38,6 +38,10 @@ SECRET_WORDS = (
 """Words in the names of options that hold a secret, in whatever kind of store; in lower case."""
 
 
+_SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
+"""An option with a value, also of a connection string that is itself an option."""
+
+
 def scheme_of(url: str) -> str:
     """Return a URL's scheme in lower case; `ConfigurationError` if there is none."""
     match = _SCHEME.match(url) if isinstance(url, str) else None
@@ -48,6 +52,21 @@ def scheme_of(url: str) -> str:
             "with four slashes for an absolute path",
         )
     return match[1].lower()
+
+
+def password_of(url: str) -> str | None:
+    """Return what a URL has behind its user, up to the last @. None if there is no such part."""
+    user, at, _ = url.partition(":")[2].rpartition("@")
+    _, colon, password = user.partition(":")
+    return password if at and colon else None
+
+
+def shows_password(url: str) -> bool:
+    """Tell whether there is a password in a URL, or what looks like one."""
+    from urllib.parse import unquote
+
+    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
+    return any(_SECRET.search(text) or password_of(text) for text in (url, unquote(url)))
 
 
 def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:

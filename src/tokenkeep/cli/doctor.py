@@ -1,8 +1,9 @@
-"""The command that looks whether everything is in order; nothing is made or changed."""
+"""The command that looks whether everything is in order."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
-from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError
+from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError, UnknownName
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
@@ -42,7 +43,8 @@ def doctor(session: Session) -> None:
 
     The store, its keys, what is left to do, the provider and the clock. Exits
     with 1 if a check failed. Nothing is changed, except that opening a store
-    takes away rights that others have to it.
+    takes away rights that others have to it, and that the journal is made where
+    a provider rotates refresh tokens, to see that it can be.
     """
     states = set()
 
@@ -97,7 +99,7 @@ def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Ch
         yield _check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))
     yield from _tried("key", _tokens(vault, used))
-    yield from _tried("journal", _journal(vault))
+    yield from _tried("journal", _journal(vault, used))
 
 
 def _risks(vault: Vault) -> Iterator[Check]:
@@ -130,13 +132,21 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             yield _check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
 
 
-def _journal(vault: Vault) -> Iterator[Check]:
-    """Say whether answers wait that could not be saved, or not even read."""
+def _journal(vault: Vault, used: Used) -> Iterator[Check]:
+    """Say whether answers wait that could not be saved, or read; and that more have a place."""
     if waiting := sum(1 for _ in vault.journal.entries()):
         answers = counted(waiting, "answer of the provider", "answers of the provider")
         yield _check("journal", "warning", f"{answers} not saved yet", "tokenkeep sweep")
-    else:
+    if any(_rotates(vault.providers, name) for name in {*used, vault.providers.default}):
+        vault.journal.prepare()
+    if not waiting:
         yield _check("journal", "ok", "nothing waits to be saved")
+
+
+def _rotates(providers: Providers, name: str) -> bool:
+    with suppress(UnknownName):  # said when it is asked
+        return providers.named(name).profile.rotates
+    return False
 
 
 def _answers(providers: Providers, name: str, issuers: set[str]) -> Iterator[Check]:

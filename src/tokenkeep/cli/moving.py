@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenkeep.backends.urls import password_of
 from tokenkeep.cli import secrets_in
 from tokenkeep.cli.session import (
     Columns,
@@ -148,7 +149,7 @@ def _official(url: str) -> OfficialSource:
             "What tokenkeep has stored goes elsewhere with: tokenkeep copy"
         )
     password = os.environ.get(PASSWORD)
-    if password is None and secrets_in.password_of(url) is None:  # not even none, as in user:@host
+    if password is None and password_of(url) is None:  # not even none, as in user:@host
         instead = f"{PASSWORD}; without a password, write user:@host"
         password = secrets_in.from_prompt("password of the database", instead)
     return open_table(url, password=password and password.rstrip("\r\n"))

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from urllib.parse import unquote
 
 import click
 
 from tokenkeep import environment
-from tokenkeep.backends.urls import SECRET_WORDS
+from tokenkeep.backends.urls import shows_password
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import trimmed
 
 _LONGEST = 65_536
-
-_SECRET = re.compile(rf"({'|'.join(SECRET_WORDS)})[\w. -]*=\s*[^\s&;]", re.IGNORECASE)
-"""An option with a value, also of a connection string that is itself an option."""
 
 
 def from_file(path: str, what: str = "secret") -> str:
@@ -62,15 +57,7 @@ def url_named(argument: str) -> str:
 
 def expect_no_password(url: str, instead: str) -> None:
     """Refuse an argument with a password in it, or with what looks like one."""
-    # Not taken apart as a URL: with a / ? # [ or @ in the password it is none.
-    if any(_SECRET.search(text) or password_of(text) for text in (url, unquote(url))):
+    if shows_password(url):
         raise click.UsageError(
             f"A password in an argument can be seen in the process list. {instead}"
         )
-
-
-def password_of(url: str) -> str | None:
-    """Return what a URL has behind its user, up to the last @. None if there is no such part."""
-    user, at, _ = url.partition(":")[2].rpartition("@")
-    _, colon, password = user.partition(":")
-    return password if at and colon else None
