@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MANY = 500
 """How many values one query looks for: old SQLite allows 999, SQL Server 2100."""
 
-OLDEST = {"MariaDB": (10, 3), "PostgreSQL": (12,), "": (8, 0, 1)}
+OLDEST: dict[str, tuple[int, ...]] = {"MariaDB": (10, 3), "PostgreSQL": (12,), "": (8, 0, 1)}
 """The first versions that know all of our statements; MySQL's says no name."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,47}")

@@ -137,7 +137,7 @@ class Bound:
 
     def __enter__(self) -> None:
         now = time.monotonic()
-        self.deadline = now + self._seconds
+        self.deadline: float = now + self._seconds
         self._threads = _of_this_process()
         self._threads.look_at(self, now)
 

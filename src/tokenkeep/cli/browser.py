@@ -93,7 +93,7 @@ class Loopback(ThreadingTCPServer):
     # On Windows it would let two programs listen to one port.
     allow_reuse_address: bool = os.name != "nt"
     daemon_threads = True
-    timeout = 0.1
+    timeout: float = 0.1
 
     def __init__(self, redirect_uri: str) -> None:
         asked = _HERE.fullmatch(redirect_uri)
@@ -103,7 +103,7 @@ class Loopback(ThreadingTCPServer):
                 "http://127.0.0.1:PORT/PATH, as it is registered for the client. Another one "
                 "takes --no-browser: then you paste the address"
             )
-        self.path = (asked[2] or "/").partition("?")[0]
+        self.path: str = (asked[2] or "/").partition("?")[0]
         self.asked: queue.SimpleQueue[tuple[str, Future[Page], threading.Thread]]
         self.asked = queue.SimpleQueue()
         try:
@@ -114,7 +114,7 @@ class Loopback(ThreadingTCPServer):
                 hint="End the program that uses it; or name another redirect URI that is "
                 "registered for the client (--redirect-uri); or use --no-browser",
             ) from exc
-        self.host = f"127.0.0.1:{self.server_address[1]}"
+        self.host: str = f"127.0.0.1:{self.server_address[1]}"
         self.redirect_uri: str = redirect_uri.replace("127.0.0.1:0", self.host, 1)
 
     def visit(self, answer: Callable[[str], Page], timeout: float) -> bool:

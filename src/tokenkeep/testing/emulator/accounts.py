@@ -162,7 +162,7 @@ class OAuthError(Exception):
     def __init__(self, error: str, http_status: int = 200, **more: str) -> None:
         super().__init__(error)
         self.error = error
-        self.answer = as_json({"error": error, **more}, http_status, _NO_STORE)
+        self.answer: Answer = as_json({"error": error, **more}, http_status, _NO_STORE)
 
 
 class Accounts:
@@ -177,9 +177,9 @@ class Accounts:
 
     def __init__(self, url: Callable[[str, str], str]) -> None:
         self._url = url
-        self.clock = EmulatorClock()
-        self.options = Options()
-        self.counters = Counters()
+        self.clock: EmulatorClock = EmulatorClock()
+        self.options: Options = Options()
+        self.counters: Counters = Counters()
         self.users: dict[str, User] = {}
         self.clients: dict[str, Client] = {}
         self.grants: dict[str, Grant] = {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .server import Request
 
-ENDPOINTS = {
+ENDPOINTS: dict[str, tuple[str, ...]] = {
     "accounts": ("auth", "token", "revoke"),
     "crm": ("users", "org", "settings", "records"),
 }
@@ -31,7 +31,7 @@ _WRONG = {
 }
 """What a fault says in the right answer's place."""
 
-KNOWN = {
+KNOWN: dict[str, tuple[str, ...]] = {
     "kind": (*_WRONG, "status", "refused", "drop", "hang", "slow"),
     "endpoint": ("*", *ENDPOINTS, *ENDPOINTS["accounts"], *ENDPOINTS["crm"]),
 }
