@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tokenkeep import (
+    DuplicateRefreshToken,
     Claim,
     EmptyLookup,
     Failure,
@@ -99,6 +100,16 @@ def test_the_row_of_an_id():
         assert "x" == planned([], **by_id | {"by_id": unknown}, **{name: "other"}).row.access_token
         with pytest.raises(StoreConflict, match="another token's"):
             planned([], **by_id, **{name: "other"})
+
+
+@pytest.mark.parametrize("name", saving.FIXED)
+def test_a_refresh_token_is_in_one_row(name):
+    """A save that would put it into a second one is refused, and names the row that has it."""
+    with pytest.raises(DuplicateRefreshToken) as refused:
+        planned([ROW], **{"user": "ana", "client_id": "c", "refresh_token": "r", **PLACE,
+                          name: "other"})  # fmt: skip
+
+    assert "row" == refused.value.token_id
 
 
 # Whose it is becomes known
