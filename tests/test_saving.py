@@ -7,8 +7,8 @@ import math
 import pytest
 
 from tokenkeep import (
-    DuplicateRefreshToken,
     Claim,
+    DuplicateRefreshToken,
     EmptyLookup,
     Failure,
     Renewal,
