@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 COMING = "the request is lost on its way"
 CUT = "its answer ends before it has said how long it is"
+HALF = "its answer ends in the middle"
 GOING = "it is done, and the answer is lost"
 
 
@@ -26,7 +27,7 @@ class Proxy:
     Attributes:
         requests: (operation, parameters) of each, in order.
         faults: What becomes of the next requests, by their operation: a list
-            of COMING, CUT, GOING, a `refusal`, a dict (the answer), a function
+            of COMING, CUT, HALF, GOING, a `refusal`, a dict (the answer), a function
             (called before the request is passed on), or None (nothing).
             The last one stays if it is in a tuple instead of a list.
     """
@@ -93,7 +94,8 @@ class Proxy:
         handler.send_header("Content-Type", "application/x-amz-json-1.1")
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        handler.wfile.write(content)
+        handler.wfile.write(content[: len(content) // 2] if fault == HALF else content)
+        handler.close_connection |= fault == HALF
 
     def _pass_on(self, handler, body):
         connection = http.client.HTTPConnection(urlsplit(self._target).netloc, timeout=30)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from aws_proxy import CUT, refusal
+from aws_proxy import CUT, HALF, refusal
 from aws_records import found, own
 from reported import reported
 
@@ -58,12 +58,13 @@ def test_throttled(watched, proxy, service):
     assert own(version="2") == watched.read(own().id)
 
 
-def test_an_answer_that_is_cut_off(watched, proxy, service):
+@pytest.mark.parametrize("where", [CUT, HALF])
+def test_an_answer_that_is_cut_off(watched, proxy, service, where):
     """It is no answer: boto3 takes it for an empty one, as of a token that is not there."""
     watched.write(own(), replaces=None)
-    proxy.faults[READING[service]] = (CUT,)
+    proxy.faults[READING[service]] = (where,)
 
-    with pytest.raises(StoreUnavailable, match="did not answer to the end"):
+    with pytest.raises(StoreUnavailable, match="ConnectionClosedError"):
         watched.read(own().id)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
@@ -151,6 +151,7 @@ class AWSBackend(Backend):
                 max_pool_connections=256,
             ),
         )
+        made.meta.events.register("before-parse", partial(_refuse_part, self.endpoint))
         return self._clients.setdefault(os.getpid(), made)
 
     def read_all(self, ids: Iterable[str]) -> Iterator[Record | None]:
@@ -233,12 +234,7 @@ class AWSBackend(Backend):
             StoreUnavailable: There was no other answer; a write may have been done.
         """
         try:
-            [answer] = self.all([lambda: getattr(self.client(), operation)(**given)], record_id)
-            headers = answer["ResponseMetadata"]["HTTPHeaders"]
-            # Cut off before it said how long it is, botocore takes an answer for an empty one.
-            if headers.get("content-length", "").isdecimal() or "chunked" in headers.values():
-                return answer
-            raise self.error(record_id, f"{self.endpoint} did not answer to the end")
+            return self.all([lambda: getattr(self.client(), operation)(**given)], record_id)[0]
         except ClientError as exc:
             response: Any = exc.response
             action = f"{self.service}:{exc.operation_name}"
@@ -284,6 +280,14 @@ def conflict(record_id: str) -> StoreConflict:
     """Return the error for a condition that was not met."""
     what = "Somebody else wrote this record first, or another one is for the same thing"
     return StoreConflict(what, token_id=record_id)
+
+
+def _refuse_part(endpoint: str, response_dict: Any, **_: object) -> None:
+    """Refuse an answer that was cut off: botocore takes it for an empty one, with no record."""
+    headers, body = response_dict["headers"], response_dict["body"]
+    is_chunked = "chunked" in headers.get("transfer-encoding", "")  # it says itself where it ends
+    if not is_chunked and headers.get("content-length") != str(len(body)):
+        raise ConnectionClosedError(endpoint_url=endpoint)
 
 
 def _hint(said: str) -> str:
