@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.base import Risk
 
+_BATCH, _ROW = 2**18, 500
+"""How many bytes one statement inserts, and what a row has beside its seal. Escaped, a seal may
+have twice as many; of more than 1,024,000 PyMySQL makes several statements, each committed."""
+
 MANY = 500
 """How many values one query looks for: old SQLite allows 999, SQL Server 2100."""
 
@@ -298,6 +302,9 @@ class SQLBackend(Backend):
     def insert(self, records: Sequence[Record]) -> list[str]:
         if not (records and self._database.is_server):  # others may keep the half of it
             return super().insert(records)
+        half = len(records) // 2
+        if half and sum(len(each.sealed) + _ROW for each in records) > _BATCH:
+            return self.insert(records[:half]) + self.insert(records[half:])
         rows = [dict(zip(COLUMNS, to_row(record), strict=True)) for record in records]
         try:
             self._ask("INSERT", self._statements.insert, rows)

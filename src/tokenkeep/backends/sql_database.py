@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import struct
 import threading
 import weakref
 from contextlib import suppress
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, make_url
@@ -52,6 +54,11 @@ _DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
 _PACKAGES = {"pymysql": "'tokenkeep[mysql]'", "psycopg": "'tokenkeep[postgres]'"}
 _PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
 _IN_FILES = ("sqlite", "duckdb")
+_WORDS = dict.fromkeys(("true", "yes", "on", "1"), True)
+_WORDS |= dict.fromkeys(("false", "no", "off", "0"), False)
+_GARBLED = (struct.error, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What drivers raise for a server that does not speak as its kind does."""
+
 RECYCLED = 200
 """After how many seconds a connection is replaced: firewalls drop idle ones and tell nobody."""
 
@@ -75,7 +82,7 @@ _MISSING = "^(1146|42P01):|no such table|table .* does not exist|invalid object 
 _FOREIGN = "^(1054|42703):|no such column|referenced column|invalid (identifier|column)"
 _LOGIN = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"
 _UNREACHABLE = "^(2002|2003|2005|1129|1130):|connection .*failed|timeout|resolve|closed the conn"
-_REFUSALS = (
+_OF_STATEMENTS = (
     (_TAKEN, "there is a record with this id, or another for the same thing", None),
     (_BUSY, "others kept {name} busy", "Try again"),
     (_MISSING, "there is no table {table} in {name}", "Put it back from a backup"),
@@ -84,6 +91,8 @@ _REFUSALS = (
         "the table {table} of {name} is not one of tokenkeep's; it is left as it is",
         "Name another table with table=; `tokenkeep import` takes over that of the Zoho SDK",
     ),
+)
+_REFUSALS = (
     (
         "^2061:|requested a cleartext password",
         "{name} asks for the password itself, and has not proven who it is: it was not told",
@@ -122,7 +131,8 @@ _REFUSALS = (
     ),
     ("", "{name} can't be used: {said}", "Look at its log"),
 )
-"""What is looked for; in words what it is, and what to do about it."""
+"""What is looked for; in words what it is, and what to do about it. The first are none of who
+can't connect, of whom PostgreSQL tells no code."""
 
 _KINDS = {_TAKEN: StoreConflict, _MISSING: TableMissing, _FOREIGN: StoreForeign}
 """Which errors they are; all others are `StoreUnavailable`."""
@@ -167,14 +177,15 @@ class Database:
             place = os.path.realpath(str(parsed.database))
         self.name: str = f"the {LABELS.get(backend, backend)} database {place}"
         """Which database, for people, without a password."""
-        self._hosts = str(whole.get("hostaddr") or host).split(",")
+        self._hosts = [host]
         self.is_verified: bool = backend in _IN_FILES
         self._hint = f"See how the driver {self.driver} is told to verify TLS"
         self._autocommits = self.driver in {"pymysql", "psycopg"}
-        self._errors = (self.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError)
+        self._errors = (self.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError, *_GARBLED)
         try:
-            self.timeout = float(own["timeout"])
-            pool_size = int(own["pool_size"])
+            self.timeout, size = float(own["timeout"]), int(own["pool_size"])
+            if not (0.01 <= self.timeout <= 86400 and 1 <= size <= 1000):  # noqa: PLR2004 - a day
+                raise ValueError("timeout is from 0.01 to 86400, pool_size from 1 to 1000")
             if self.driver == "pymysql":
                 self._tell_pymysql(parsed, said)
             else:
@@ -182,7 +193,7 @@ class Database:
                 self._options: dict[str, Any] = {**options, **said}
             if self.driver == "psycopg":
                 self._tell_libpq(self._options)
-        except (TypeError, ValueError, AttributeError, OSError, self._errors[0]) as exc:
+        except (AttributeError, *self._errors) as exc:
             raise ConfigurationError(
                 f"The options of the URL can't be followed: {self._said(exc)}",
                 hint=f"Correct them: {', '.join([*_OWN, *parsed.query])}",
@@ -190,9 +201,9 @@ class Database:
         if self._autocommits:
             self.dialect.do_ping = _is_open  # without a trip
         self._pool: Pool = QueuePool(
-            self.connect,
+            self._connect,
             dialect=self.dialect,
-            pool_size=pool_size,
+            pool_size=size,
             max_overflow=0,
             recycle=RECYCLED,
             timeout=self.timeout,
@@ -216,7 +227,7 @@ class Database:
 
         # Not by SQLAlchemy, which takes the half of PyMySQL's options for TLS.
         tls = {n: v for n, v in {**url.query, **said}.items() if n.startswith("ssl_")}
-        tls = {n: {"true": True, "false": False}.get(str(v).lower(), v) for n, v in tls.items()}
+        tls = {n: _WORDS.get(str(v).lower(), v) for n, v in tls.items()}
         if "ssl_ca" in tls:  # or PyMySQL would only encrypt
             tls.setdefault("ssl_verify_cert", True)
         self._args, options = self.dialect.create_connect_args(url.difference_update_query(tls))
@@ -225,7 +236,7 @@ class Database:
         limits = f"innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
         self._options = {
             "connect_timeout": self.timeout,
-            "read_timeout": self.timeout,
+            "read_timeout": self.timeout + 1,  # for who connects; all else has ended before
             "init_command": f"SET SESSION {limits}",
             **options,
             **said,
@@ -234,13 +245,15 @@ class Database:
             "charset": "utf8mb4",  # others have characters that end in a quote
             "autocommit": True,
         }
-        context: Any = getattr(Connection(defer_connect=True, **self._options), "ctx", None)
+        link: Any = Connection(defer_connect=True, **self._options)
+        self._hosts = [link.host]  # a file of options may name it
+        context = getattr(link, "ctx", None)
         # Anybody has a certificate for some host, signed by a public authority.
         is_named = bool({"ssl", "ssl_ca"} & {*tls, *said}) or getattr(
             context, "check_hostname", False
         )
         is_asked = getattr(context, "verify_mode", ssl.CERT_NONE) is ssl.CERT_REQUIRED
-        self.is_verified = bool((is_asked and is_named) or "unix_socket" in self._options)
+        self.is_verified = bool((is_asked and is_named) or link.unix_socket)
         self._hint = "Add ?ssl_ca=/path/ca.pem&ssl_verify_identity=true to the URL"
         if not self.is_verified:
             names = ("mysql_clear_password", "mysql_old_password", "dialog", "sha256_password")
@@ -249,7 +262,13 @@ class Database:
 
     def _tell_libpq(self, options: dict[str, Any]) -> None:
         from psycopg.conninfo import make_conninfo
+        from psycopg.pq import Conninfo
 
+        if "service" in options:
+            raise ConfigurationError(
+                "The option 'service' can't be followed: what it names is not seen here",
+                hint="Name the service by PGSERVICE, in the environment",
+            )
         threshold = options.pop("prepare_threshold", 5)
         options.pop("context", None)  # SQLAlchemy's ways with values: we have none that need them
         make_conninfo(**options)
@@ -257,12 +276,19 @@ class Database:
         options.setdefault("connect_timeout", max(2, int(self.timeout + 0.999)))
         options["autocommit"] = True
         self._hint = "Add ?sslmode=verify-full&sslrootcert=/path/ca.pem to the URL"
+        found = {
+            os.fsdecode(e.keyword): os.fsdecode(e.val or b"") for e in Conninfo.get_defaults()
+        }
+        said = {**found, **options}
+        places = (said[name].split(",") for name in ("hostaddr", "host"))
+        # By default libpq takes a Unix socket.
+        self._hosts = [one or two or "/" for one, two in zip_longest(*places, fillvalue="")]
         self.is_verified = (
-            options.get("sslmode") in {"verify-ca", "verify-full"}
-            or options.get("sslrootcert") == "system"  # then libpq verifies, or refuses
+            said["sslmode"] in {"verify-ca", "verify-full"}
+            or said["sslrootcert"] == "system"  # then libpq verifies, or refuses
             or all(each.startswith(("/", "@")) for each in self._hosts)
         )
-        ways = {each.strip() for each in options.get("require_auth", "").split(",") if each}
+        ways = {each.strip() for each in said["require_auth"].split(",") if each}
         if not self.is_verified:
             if "password" in ways and not all(map(is_here, self._hosts)):
                 raise ConfigurationError(
@@ -274,7 +300,7 @@ class Database:
 
     # Its connections
 
-    def pool(self) -> Pool:
+    def _pool_of_this_process(self) -> Pool:
         """Return the pool of this process: in a forked child another one than the parent's."""
         if self._pid != os.getpid():
             _inherited.append(self._pool)  # even to close them would end the parent's
@@ -283,17 +309,12 @@ class Database:
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed by whoever has it."""
-        pool = self.pool()
+        pool = self._pool_of_this_process()
         self._pool = pool.recreate()
         pool.dispose()
 
-    def connect(self) -> Any:
-        """
-        Return a new connection of the driver's, within `timeout`. One that comes later is closed.
-
-        Raises:
-            TokenKeepError: There is none; the text says why.
-        """
+    def _connect(self) -> Any:
+        """Return a new connection, within `timeout`. One that comes later is closed."""
         begun = begin(self._connected)
         try:
             found = begun.result(self.timeout)
@@ -314,6 +335,8 @@ class Database:
             prepare = None if self._autocommits else self.dialect.on_connect()
             if prepare is not None:
                 prepare(db)
+            if self.driver == "pysqlite":  # a damaged text must not hide all other rows
+                db.text_factory = partial(str, encoding="utf-8", errors="replace")
         except Exception as exc:  # noqa: BLE001 - whatever a driver raises for whoever answers
             return self.explain(exc)
         return db
@@ -342,7 +365,7 @@ class Database:
         """
         again = doing == "SELECT"
         for _ in tries(self.timeout if patience is None else patience):
-            pool, link, lost, goes_on = self.pool(), None, True, False
+            pool, link, lost, goes_on = self._pool_of_this_process(), None, True, False
             try:
                 link = pool.connect()
                 answer = self._bounded(link.dbapi_connection, doing, sql, values)
@@ -360,7 +383,7 @@ class Database:
                     pass
                 elif lost and not hasattr(_link(link.dbapi_connection), "fileno"):
                     link.detach()  # to close what another thread may be at is a crash of SQLite's
-                elif lost or pool is not self.pool():
+                elif lost or pool is not self._pool_of_this_process():
                     link.invalidate()  # or it was closed meanwhile, or this is a fork
                 else:
                     link.close()
@@ -371,7 +394,7 @@ class Database:
     def _bounded(self, db: Any, *asked: Any) -> Any:
         if not hasattr(_link(db), "fileno"):
             return within(self.timeout, partial(self._answer, db, *asked))
-        with Bound(self.timeout, partial(_end, db)):
+        with Bound(self.timeout, partial(_cancel, db)):
             return self._answer(db, *asked)
 
     def _answer(self, db: Any, doing: str, sql: str, values: Any) -> Any:
@@ -386,7 +409,7 @@ class Database:
     # Its errors
 
     def _is_lost(self, exc: Exception, db: Any) -> bool:
-        if isinstance(exc, OSError) or means(exc, _LOST):
+        if isinstance(exc, (OSError, *_GARBLED)) or means(exc, _LOST):
             return True
         return bool(self.dialect.is_disconnect(exc, db, None))
 
@@ -415,7 +438,8 @@ class Database:
             if doing in {"INSERT", "UPDATE", "DELETE"}:
                 what += "; whether the change was made is not known"
         else:
-            pattern, what, hint = next(row for row in _REFUSALS if means(exc, row[0]))
+            rows = (*_OF_STATEMENTS, *_REFUSALS) if doing else _REFUSALS
+            pattern, what, hint = next(row for row in rows if means(exc, row[0]))
         what = what.format(name=self.name, table=self.table, doing=doing, said=self._said(exc))
         kind: type[TokenKeepError] = _KINDS.get(pattern, StoreUnavailable)
         return kind(f"{what[0].upper()}{what[1:]}", token_id=record_id, hint=hint)
@@ -506,7 +530,7 @@ def _is_open(db: Any) -> bool:
         return False
 
 
-def _end(db: Any) -> None:
+def _cancel(db: Any) -> None:
     # On the server first, lest it does later what nobody waits for.
     with suppress(Exception):
         db.cancel_safe(timeout=1.0)
@@ -530,5 +554,6 @@ def _spelled(exc: BaseException) -> str:
 
 
 def means(exc: BaseException, meaning: str) -> bool:
-    """Return whether an error is what a pattern such as `BUSY` is for."""
-    return bool(re.search(meaning, _spelled(exc), re.IGNORECASE))
+    """Return whether an error is what a pattern such as `_BUSY` is for, whatever it quotes."""
+    said = re.sub(r"(['\"]).*?\1", r"\1\1", _spelled(exc))
+    return bool(re.search(meaning, said, re.IGNORECASE))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
-
-from pymysql import MySQLError
 
 from tokenkeep.backends.sql_database import Database, TableMissing
 from tokenkeep.backends.urls import StoreURL
-from tokenkeep.errors import ConfigurationError, StoreForeign
+from tokenkeep.errors import ConfigurationError, StoreForeign, StoreUnavailable
 from tokenkeep.moving.official import FIELDS, OfficialSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from tokenkeep.moving.official import Lines
 
@@ -40,33 +38,27 @@ class Table(OfficialSource):
     def lines(self) -> Lines:
         """See `OfficialSource.lines`."""
         count = 0
-        with self._explained(), closing(self._database.connect()) as db:
-            # In pages: a cursor would stay open on the server for as long as rows are saved.
-            while page := _rows(db, f"{self._select} LIMIT {_PAGE} OFFSET {count}"):
+        # In pages: a cursor would stay open on the server for as long as rows are saved.
+        with closing(self._database):
+            while page := self._page(count):
                 yield from enumerate(page, count + 1)
                 count += len(page)
                 del page  # not two at once
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what the driver says into our error."""
-        table = self._database.table
+    def _page(self, count: int) -> Sequence[tuple[Any, ...]]:
+        """Return the rows behind so many; what is no such table has its own error."""
+        database = self._database
+        sql = f"{self._select} LIMIT {_PAGE} OFFSET {count}"
         try:
-            yield
-        except (OSError, MySQLError) as exc:
-            said = self._database.explain(exc, "SELECT")
-            if isinstance(said, TableMissing | StoreForeign):
-                said = ConfigurationError(
-                    f"There is no table {table} in {self._database.name} as the DBStore of the "
-                    "official SDK makes it, from zohocrmsdk5_0 on",
-                    hint="Name it: mysql://user@host/database?table=NAME",
-                )
-            elif "privilege" in said.what:
-                said.hint = f"Grant SELECT on the table {table}, nothing more"
-            raise said from None
-
-
-def _rows(db: Any, sql: str) -> list[tuple[Any, ...]]:
-    with closing(db.cursor()) as cursor:
-        cursor.execute(sql, ())  # values, if none: so that %% is one percent sign
-        return list(cursor.fetchall())
+            # Values, if none: so that %% is one percent sign.
+            return database.run("SELECT", sql, ())  # type: ignore[no-any-return]
+        except (TableMissing, StoreForeign):
+            raise ConfigurationError(
+                f"There is no table {database.table} in {database.name} as the DBStore of the "
+                "official SDK makes it, from zohocrmsdk5_0 on",
+                hint="Name it: mysql://user@host/database?table=NAME",
+            ) from None
+        except StoreUnavailable as exc:
+            if "privilege" in exc.what:
+                exc.hint = f"Grant SELECT on the table {database.table}, nothing more"
+            raise
