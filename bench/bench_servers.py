@@ -24,9 +24,8 @@ from common import (
 )
 
 from tokenkeep import Token, Vault, open_store, records
-from tokenkeep.backends import open_backend
+from tokenkeep.backends import open_backend, sql
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.backends.sql import records_table
 from tokenkeep.integrations.zoho_sdk import SDKStore, theirs
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ COLD, COLD_USER = "Vault, cold find by id", "Vault, cold find by user"
 HOT = "SDKStore, find by id"
 SAVE = "SDKStore, save"
 
-NAMES = ", ".join(column.name for column in records_table("tokenkeep").c)
+NAMES = ", ".join(sql.NAMES.values())
 
 
 def fill(vault: Vault, connection: Any, numbers: range) -> list[str]:

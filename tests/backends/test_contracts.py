@@ -59,23 +59,6 @@ class TestPostgreSQL(SharedBackendContract):
         return partial(open_backend, f"{in_order_of_english}?table=t_{secrets.token_hex(5)}")
 
 
-class TestSQLiteBySQLAlchemy(SharedBackendContract):
-    @pytest.fixture
-    def open_backend(self, tmp_path):
-        return partial(open_backend, f"sql+sqlite:///{tmp_path}/tokens.db")
-
-
-class TestDuckDB(BackendContract):
-    """A dialect of another package, for a database that one process has to itself."""
-
-    # In the midst of a statement its driver raises an error of its own in the handler's place.
-    test_interrupted = None
-
-    @pytest.fixture
-    def open_backend(self, tmp_path):
-        return partial(open_backend, f"sql+duckdb:///{tmp_path}/tokens.duckdb")
-
-
 class TestRedis(SharedBackendContract):
     @pytest.fixture
     def open_backend(self, redis_server):

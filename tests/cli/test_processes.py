@@ -26,7 +26,7 @@ ANY_PORT = "http://127.0.0.1:0/callback"
     [
         ("click", "list", "cli"),
         ("rich", "list", "cli"),
-        ("sqlalchemy", "sql-schema --dialect mysql", "sql"),
+        ("sqlalchemy", "sql-schema --dialect mysql", "mysql"),
         ("zohocrmsdk", "demo", "cli,zoho"),
     ],
 )

@@ -153,8 +153,6 @@ def test_an_error_has_its_status(status, names, capsys):
         "postgresql://db/app?user=app&password=hunter2",
         "postgresql://app@db/app?sslmode=require&sslPassword=hunter2",
         "rediss://db:6379/0?ssl_password=hunter2",
-        "sql+mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3Dhunter2",
-        "sql+duckdb:///md:app?motherduck_token=hunter2",
         "dynamodb://eu-central-1/t?endpoint_url=http%3A%2F%2Fu%3Ahunter2%40127.0.0.1%3A1",
         "sqlite:///tokens.db?password=hunter2",
     ],

@@ -9,7 +9,7 @@ from cases import refused
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
-from tokenkeep.errors import ConfigurationError, DriverMissing, StoreUnavailable
+from tokenkeep.errors import ConfigurationError, StoreUnavailable, UnknownName
 
 MYSQL, POSTGRES = "mysql://app:hunter2@db/app?", "postgresql://app:hunter2@127.0.0.1:1/app?"
 REDIS, TLS = "redis://:hunter2@127.0.0.1:1", "rediss://:hunter2@127.0.0.1:1/0?"
@@ -21,8 +21,6 @@ REFUSED = {
     "mysql://app:p?w@hunter2/y@db/app": "/ is %2F",
     "postgresql://app:p@hunter2/d?x=y@db/app": "%3F",
     "mysql://app:hunter2@db:port/app": "can't be read",
-    "sql+app:hunter2@db": "can't be read",
-    "sql+sqlite://": "no database",
     "redis:": "can't be read",
     "redis://[::1": "can't be read",
     "redis://:pa#hunter2@host": "can't be read",
@@ -69,14 +67,13 @@ BLANK = {
     f"{MYSQL}ssl_ca=": "ssl_ca",
     f"{MYSQL}ssl_mode=%20": "ssl_mode",
     f"{POSTGRES}sslmode=require&sslrootcert=": "sslrootcert",
-    "sql+postgresql+psycopg://db/app?sslmode=&sslmode=require": "sslmode",
+    "postgresql://db/app?sslmode=&sslmode=require": "sslmode",
     f"{REDIS}/0?prefix=": "prefix",
     f"{TLS}ssl_cert_reqs=%09": "ssl_cert_reqs",
     "dynamodb://eu-central-1/t?endpoint_url=": "endpoint_url",
 }
 OTHERS = {
-    "sql+nosuch://app:hunter2@db/app": (ConfigurationError, "nosuch"),
-    "sql+oracle+oracledb://app:hunter2@db/app": (DriverMissing, "Install oracledb"),
+    "sql+oracle+oracledb://app:hunter2@db/app": (UnknownName, "sql+oracle"),
     f"{POSTGRES}sslmode=verify_full": (StoreUnavailable, "options for TLS"),
     f"{POSTGRES}require_auth=scram": (StoreUnavailable, "require_auth"),
     f"{POSTGRES}sslrootcert=system&sslmode=verify-ca": (StoreUnavailable, "options for TLS"),

@@ -48,7 +48,6 @@ BACKENDS = {
     "file": Kind("tokenkeep.backends.file", "FileBackend", "file"),
     "mysql": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "mysql"),
     "postgresql": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "postgres"),
-    "sql+": Kind("tokenkeep.backends.sql", "SQLBackend", "server", "sql"),
     "redis": Kind("tokenkeep.backends.redis", "RedisBackend", "server", "redis"),
     "rediss": Kind("tokenkeep.backends.redis", "RedisBackend", "server", "redis"),
     "aws-secretsmanager": Kind(
@@ -56,7 +55,7 @@ BACKENDS = {
     ),
     "dynamodb": Kind("tokenkeep.backends.dynamodb", "DynamoDBBackend", "server", "aws"),
 }
-"""The backends that come with tokenkeep, by the scheme of their URL, or its part up to a ``+``."""
+"""The backends that come with tokenkeep, by the scheme of their URL."""
 
 
 @without_frames
@@ -95,8 +94,7 @@ def kind_of(url: str) -> Kind | None:
     Raises:
         ConfigurationError: It is no URL.
     """
-    scheme = scheme_of(url)
-    return BACKENDS.get(scheme) or BACKENDS.get(f"{scheme.partition('+')[0]}+")
+    return BACKENDS.get(scheme_of(url))
 
 
 @without_frames

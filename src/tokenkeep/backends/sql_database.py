@@ -6,11 +6,11 @@ import os
 import re
 import ssl
 import struct
-import threading
 import weakref
 from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, make_url
@@ -20,16 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from tokenkeep.backends.exposure import exposure, is_here
 from tokenkeep.backends.urls import SECRET_WORDS, options_of, refuse_blank, scheme_of
-from tokenkeep.backends.waiting import (
-    Begun,
-    Bound,
-    NoThread,
-    begin,
-    can_be_read,
-    cut,
-    tries,
-    within,
-)
+from tokenkeep.backends.waiting import Bound, NoThread, can_be_read, cut, tries, within
 from tokenkeep.errors import (
     ConfigurationError,
     DriverMissing,
@@ -46,14 +37,11 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.base import Risk
 
-LABELS = {"mysql": "MySQL", "mariadb": "MariaDB", "postgresql": "PostgreSQL"}
-"""The dialects that we know; others are treated as SQLAlchemy does."""
-
 _OWN = {"table": "tokenkeep", "timeout": 10, "pool_size": 15}
 _DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg"}
-_PACKAGES = {"pymysql": "'tokenkeep[mysql]'", "psycopg": "'tokenkeep[postgres]'"}
-_PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
-_IN_FILES = ("sqlite", "duckdb")
+_LABELS = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
+_PACKAGES = {"mysql": "tokenkeep[mysql]", "postgresql": "tokenkeep[postgres]"}
+_PORTS = {"mysql": 3306, "postgresql": 5432}
 _WORDS = dict.fromkeys(("true", "yes", "on", "1"), True)
 _WORDS |= dict.fromkeys(("false", "no", "off", "0"), False)
 _GARBLED = (struct.error, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
@@ -67,19 +55,13 @@ class TableMissing(StoreUnavailable):
     """There is no such table."""
 
 
-# Patterns of what `_spelled` returns: the code of MySQL, PostgreSQL or SQLite, then what the
-# driver says. Words are for those who give no code, as PostgreSQL before the login.
+# Patterns of what `_spelled` returns: the code of MySQL or PostgreSQL, then what the driver says.
+# Words are for those who give no code, as PostgreSQL before the login.
 _LOST = "^(1053|1927|2006|2013|4031|57P0[125]|0800[036]):|closed the connection|connection .*lost"
-_BUSY = (
-    "^(1020|1205|1213|3572|40001|40P01|55P03|SQLITE_(BUSY|LOCKED).*):|"
-    "^None:.*(deadlock|serializ|conflict)"
-)
-_TAKEN = (
-    "^(1050|1061|1062|23505|42P07|42710|SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY)):|already exists|"
-    "^None:.*(unique|duplicate|primary)"
-)
-_MISSING = "^(1146|42P01):|no such table|table .* does not exist|invalid object name"
-_FOREIGN = "^(1054|42703):|no such column|referenced column|invalid (identifier|column)"
+_BUSY = "^(1020|1205|1213|3572|40001|40P01|55P03):"
+_TAKEN = "^(1050|1061|1062|23505|42P07|42710):"
+_MISSING = "^(1146|42P01):"
+_FOREIGN = "^(1054|42703):"
 _LOGIN = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"
 _UNREACHABLE = "^(2002|2003|2005|1129|1130):|connection .*failed|timeout|resolve|closed the conn"
 _OF_STATEMENTS = (
@@ -110,12 +92,12 @@ _REFUSALS = (
         "Grant SELECT, INSERT, UPDATE and DELETE; `tokenkeep sql-schema` prints the table",
     ),
     (
-        "^(3|28|1021|1114|53100|SQLITE_FULL):",
+        "^(3|28|1021|1114|53100):",
         "{name} says that its disk is full",
         "Make room there",
     ),
     (
-        "^(1290|1792|1836|25006|SQLITE_READONLY):",
+        "^(1290|1792|1836|25006):",
         "{name} is read-only",
         "Name the primary server; this may be a replica, or it was set to read-only",
     ),
@@ -143,7 +125,7 @@ class Database:
     A database, and the connections of this process to it.
 
     Args:
-        url: ``mysql://…``, ``postgresql://…`` or ``sql+`` and a URL of SQLAlchemy.
+        url: ``mysql://…`` or ``postgresql://…``.
         given: What goes before it: ``password``, our options and the driver's.
             None means as in the URL.
 
@@ -154,62 +136,46 @@ class Database:
 
     def __init__(self, url: str, given: Mapping[str, Any]) -> None:
         said = {n: v for n, v in given.items() if v is not None}
-        parsed, self.dialect = _understood(url)
+        self.kind, parsed, self._dialect = _understood(url)
+        """``mysql``, also for MariaDB, or ``postgresql``."""
         parsed = parsed.set(password=said.pop("password", parsed.password))
         for name, value in said.items():
             refuse_blank(name, value)
         own = {name: said.pop(name, parsed.query.get(name, _OWN[name])) for name in _OWN}
         parsed = parsed.difference_update_query(_OWN)
-        backend, self.driver = parsed.get_backend_name(), self.dialect.driver
-        self.is_server: bool = backend in LABELS
-        if backend in {*LABELS, "sqlite"} and parsed.database in {None, "", ":memory:"}:
-            raise ConfigurationError(
-                f"The {backend} URL names no database",
-                hint=f"Write {backend}://user:password@host/database; sql+sqlite:///tokens.db",
-            )
         self.table = str(own["table"])
         whole = {**parsed.translate_connect_args(), **parsed.query, **said}
         secret = [str(v) for n, v in whole.items() if any(w in n.lower() for w in SECRET_WORDS)]
         self._secrets = sorted(filter(None, secret), key=len, reverse=True)
         host = str(whole.get("host") or whole.get("unix_socket") or "localhost").lower()
-        place = f"{parsed.database} at {host}:{parsed.port or _PORTS.get(backend, '')}"
-        if backend in _IN_FILES:
-            place = os.path.realpath(str(parsed.database))
-        self.name: str = f"the {LABELS.get(backend, backend)} database {place}"
+        port = parsed.port or _PORTS[self.kind]
+        self.name: str = f"the {_LABELS[self.kind]} database {parsed.database} at {host}:{port}"
         """Which database, for people, without a password."""
-        self._hosts = [host]
-        self.is_verified: bool = backend in _IN_FILES
-        self._hint = f"See how the driver {self.driver} is told to verify TLS"
-        self._autocommits = self.driver in {"pymysql", "psycopg"}
-        self._errors = (self.dialect.loaded_dbapi.Error, SQLAlchemyError, OSError, *_GARBLED)
+        self._errors = (self._dialect.loaded_dbapi.Error, SQLAlchemyError, OSError, *_GARBLED)
         try:
             self.timeout, size = float(own["timeout"]), int(own["pool_size"])
             if not (0.01 <= self.timeout <= 86400 and 1 <= size <= 1000):  # noqa: PLR2004 - a day
                 raise ValueError("timeout is from 0.01 to 86400, pool_size from 1 to 1000")
-            if self.driver == "pymysql":
+            if self.kind == "mysql":
                 self._tell_pymysql(parsed, said)
             else:
-                self._args, options = self.dialect.create_connect_args(parsed)
-                self._options: dict[str, Any] = {**options, **said}
-            if self.driver == "psycopg":
-                self._tell_libpq(self._options)
+                self._tell_libpq(parsed, said)
         except (AttributeError, *self._errors) as exc:
             raise ConfigurationError(
                 f"The options of the URL can't be followed: {self._said(exc)}",
                 hint=f"Correct them: {', '.join([*_OWN, *parsed.query])}",
             ) from None
-        if self._autocommits:
-            self.dialect.do_ping = _is_open  # without a trip
+        self._dialect.do_ping = _is_open  # without a trip
         self._pool: Pool = QueuePool(
             self._connect,
-            dialect=self.dialect,
+            dialect=self._dialect,
             pool_size=size,
             max_overflow=0,
             recycle=RECYCLED,
             timeout=self.timeout,
             use_lifo=True,  # the one used last is the one that is surely alive
             pre_ping=True,
-            reset_on_return=None if self._autocommits else "rollback",
+            reset_on_return=None,
         )
         self._pid = os.getpid()
         _databases.add(self)
@@ -230,11 +196,11 @@ class Database:
         tls = {n: _WORDS.get(str(v).lower(), v) for n, v in tls.items()}
         if "ssl_ca" in tls:  # or PyMySQL would only encrypt
             tls.setdefault("ssl_verify_cert", True)
-        self._args, options = self.dialect.create_connect_args(url.difference_update_query(tls))
+        options = self._dialect.create_connect_args(url.difference_update_query(tls))[1]
         # Who gave up must not find his write done by the server a minute later.
         locks = max(1, int(self.timeout / 2))
         limits = f"innodb_lock_wait_timeout = {locks}, lock_wait_timeout = {locks}"
-        self._options = {
+        self._options: dict[str, Any] = {
             "connect_timeout": self.timeout,
             "read_timeout": self.timeout + 1,  # for who connects; all else has ended before
             "init_command": f"SET SESSION {limits}",
@@ -260,10 +226,11 @@ class Database:
             ways = {**dict.fromkeys(names, _Refused), "caching_sha2_password": _WithinTLS}
             self._options["auth_plugin_map"] = ways
 
-    def _tell_libpq(self, options: dict[str, Any]) -> None:
+    def _tell_libpq(self, url: URL, given: dict[str, Any]) -> None:
         from psycopg.conninfo import make_conninfo
         from psycopg.pq import Conninfo
 
+        options = self._options = {**self._dialect.create_connect_args(url)[1], **given}
         if "service" in options:
             raise ConfigurationError(
                 "The option 'service' can't be followed: what it names is not seen here",
@@ -314,31 +281,23 @@ class Database:
         pool.dispose()
 
     def _connect(self) -> Any:
-        """Return a new connection, within `timeout`. One that comes later is closed."""
-        begun = begin(self._connected)
+        """Return a new connection, within `timeout`; a name alone may take longer."""
         try:
-            found = begun.result(self.timeout)
-        except BaseException as exc:
-            with suppress(NoThread):
-                begin(partial(_close_late, begun))
-            if not isinstance(exc, TimeoutError):
-                raise
+            found = within(self.timeout, partial(self._connected, monotonic() + self.timeout))
+        except TimeoutError as exc:
             found = self.explain(exc)
         if isinstance(found, TokenKeepError):
             raise found
         return found
 
-    def _connected(self) -> Any:
+    def _connected(self, deadline: float) -> Any:
         """Return a connection, or our error: the driver's came through frames with passwords."""
         try:
-            db = self.dialect.connect(*self._args, **self._options)
-            prepare = None if self._autocommits else self.dialect.on_connect()
-            if prepare is not None:
-                prepare(db)
-            if self.driver == "pysqlite":  # a damaged text must not hide all other rows
-                db.text_factory = partial(str, encoding="utf-8", errors="replace")
+            db = self._dialect.connect(**self._options)
         except Exception as exc:  # noqa: BLE001 - whatever a driver raises for whoever answers
             return self.explain(exc)
+        if monotonic() > deadline:  # nobody waits any more
+            db.close()
         return db
 
     def run(
@@ -368,7 +327,9 @@ class Database:
             pool, link, lost, goes_on = self._pool_of_this_process(), None, True, False
             try:
                 link = pool.connect()
-                answer = self._bounded(link.dbapi_connection, doing, sql, values)
+                db = link.dbapi_connection
+                with Bound(self.timeout, partial(_cancel, db)):
+                    answer = _answer(db, doing, sql, values)
                 lost = False
             except self._errors as exc:
                 lost = link is not None and self._is_lost(exc, link.dbapi_connection)
@@ -379,39 +340,19 @@ class Database:
             else:
                 return answer
             finally:
-                if link is None:
-                    pass
-                elif lost and not hasattr(_link(link.dbapi_connection), "fileno"):
-                    link.detach()  # to close what another thread may be at is a crash of SQLite's
-                elif lost or pool is not self._pool_of_this_process():
+                if link and (lost or pool is not self._pool_of_this_process()):
                     link.invalidate()  # or it was closed meanwhile, or this is a fork
-                else:
+                elif link:
                     link.close()
             if not goes_on:
                 break
         raise found
 
-    def _bounded(self, db: Any, *asked: Any) -> Any:
-        if not hasattr(_link(db), "fileno"):
-            return within(self.timeout, partial(self._answer, db, *asked))
-        with Bound(self.timeout, partial(_cancel, db)):
-            return self._answer(db, *asked)
-
-    def _answer(self, db: Any, doing: str, sql: str, values: Any) -> Any:
-        cursor = db.cursor()
-        (cursor.executemany if isinstance(values, list) else cursor.execute)(sql, values)
-        answer = cursor.fetchall() if doing == "SELECT" else cursor.rowcount
-        cursor.close()
-        if not self._autocommits:
-            self.dialect.do_commit(db)
-        return answer
-
     # Its errors
 
     def _is_lost(self, exc: Exception, db: Any) -> bool:
-        if isinstance(exc, (OSError, *_GARBLED)) or means(exc, _LOST):
-            return True
-        return bool(self.dialect.is_disconnect(exc, db, None))
+        is_ours = isinstance(exc, (OSError, *_GARBLED))
+        return is_ours or means(exc, _LOST) or not _is_open(db)
 
     def explain(
         self, exc: Exception, doing: str = "", record_id: str | None = None, *, lost: bool = False
@@ -489,33 +430,41 @@ class _WithinTLS(_Refused):
         return caching_sha2_password_auth(link, packet)
 
 
-def _understood(url: str) -> tuple[URL, Any]:
-    scheme = scheme_of(url)
-    rest = url[len(scheme) :]
-    scheme = _DRIVERS.get(scheme, scheme.removeprefix("sql+"))
-    kind = scheme.partition("+")[0]
+def _understood(url: str) -> tuple[str, URL, Any]:
+    kind = scheme_of(url)
+    rest = url[len(kind) :]
     for name, value in options_of(url.rpartition("@")[2].partition("?")[2], kind):
         refuse_blank(name, value)  # which SQLAlchemy leaves out
     try:
-        parsed = make_url(scheme + rest)
+        parsed = make_url(_DRIVERS[kind] + rest)
         dialect: Any = parsed.get_dialect()
         dialect = dialect(dbapi=dialect.import_dbapi())
     except ModuleNotFoundError as exc:
         raise DriverMissing(
             f"This kind of store needs the module {exc.name}, which is not installed",
-            hint=f"Install {exc.name}: pip install {_PACKAGES.get(str(exc.name), exc.name)}",
+            hint=f"Install it: pip install '{_PACKAGES[kind]}'",
         ) from None
     except (ArgumentError, ValueError):
-        parsed, dialect = None, None
+        parsed = None
     # An @ may be in a password, of which all behind it would be shown as the host.
-    behind = f"{parsed.host}{parsed.database}" if parsed else ""
-    if not parsed or (kind not in _IN_FILES and ("@" in behind or url.count("@") > 1)):
+    if not parsed or "@" in f"{parsed.host}{parsed.database}" or url.count("@") > 1:
         raise ConfigurationError(
-            f"The {kind} URL can't be read, or SQLAlchemy knows no such database",
+            f"The {kind} URL can't be read",
             hint="It is written scheme://user:password@host:port/database?name=value; "
             "in a password @ is written %40, / is %2F, : is %3A, ? is %3F and # is %23",
         )
-    return parsed, dialect
+    if not parsed.database:
+        raise ConfigurationError(
+            f"The {kind} URL names no database",
+            hint=f"Write {kind}://user:password@host/database",
+        )
+    return kind, parsed, dialect
+
+
+def _answer(db: Any, doing: str, sql: str, values: Any) -> Any:
+    with db.cursor() as cursor:
+        (cursor.executemany if isinstance(values, list) else cursor.execute)(sql, values)
+        return cursor.fetchall() if doing == "SELECT" else cursor.rowcount
 
 
 def _link(db: Any) -> Any:
@@ -538,15 +487,9 @@ def _cancel(db: Any) -> None:
         cut(_link(db))
 
 
-def _close_late(begun: Begun[Any]) -> None:
-    with suppress(Exception):
-        begun.result(threading.TIMEOUT_MAX).close()
-
-
 def _spelled(exc: BaseException) -> str:
     """Return an error's code and what it says; PostgreSQL quotes rows in further lines."""
-    codes = [getattr(exc, name, None) for name in ("sqlstate", "pgcode", "sqlite_errorname")]
-    code = next(filter(None, codes), None)
+    code = getattr(exc, "sqlstate", None)
     if exc.args and isinstance(exc.args[0], int):  # MySQL's own number
         code = exc.args[0]
     said = next((arg for arg in exc.args[::-1] if isinstance(arg, str)), "")

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import NoReturn
 
-_EXTRAS = {"click": "cli", "rich": "cli", "sqlalchemy": "sql", "zohocrmsdk": "cli,zoho"}
+_EXTRAS = {"click": "cli", "rich": "cli", "sqlalchemy": "mysql", "zohocrmsdk": "cli,zoho"}
 """By what is missing: the extras that bring it."""
 
 

@@ -12,7 +12,7 @@ from tokenkeep.cli.session import Session, pass_session
     "--dialect",
     metavar="NAME",
     required=True,
-    help="mysql, mariadb, postgresql, sqlite, or another that SQLAlchemy has.",
+    help="mysql, mariadb or postgresql.",
 )
 @click.option("--table", metavar="NAME", help="As table= in the store's URL.")
 @pass_session

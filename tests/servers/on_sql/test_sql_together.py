@@ -11,8 +11,7 @@ from cases import FIRST, ID, connect_as_admin, digits, record, refused, until
 
 from tokenkeep.backends.base import FOUND_BY, MARKS
 from tokenkeep.backends.rows import COLUMNS, to_row
-from tokenkeep.backends.sql import Statements, records_table
-from tokenkeep.backends.sql_database import Database
+from tokenkeep.backends.sql import Statements, ddl
 from tokenkeep.errors import StoreConflict
 
 
@@ -33,30 +32,42 @@ def test_lookups_use_an_index(backend, server, admin, url):
     assert backend.insert(rows) == []
     admin("ANALYZE TABLE tokenkeep" if server.name == "MariaDB" else "ANALYZE tokenkeep")
     one, other = rows[5], rows[1000]
-    marks = [(field, getattr(one, field)) for field in FOUND_BY if field != "client"]
-    more = [(field, getattr(other, field)) for field, _ in marks]
-    asked = {"the_id": one.id, "the_version": one.version, "now": 5.0, "limit": 10}
+    fields = [field for field in FOUND_BY if field != "client"]
+    asked = {"replaces": one.version, "now": 5.0, "limit": 10}
     asked |= {"before": 9.0, "when": 5.0, "after": other.id, "mark": one.client}
     asked |= dict(zip(COLUMNS, to_row(one), strict=True))
-    statements = Statements(records_table("tokenkeep"), Database(url, {}).dialect)
+    statements = Statements(url.partition(":")[0], "tokenkeep")
 
     def plan(statement, values=asked):
         with closing(connect_as_admin(server, url)) as connection:
             cursor = connection.cursor()
-            cursor.execute(f"EXPLAIN {statement.sql}", statement.bind(values))
+            cursor.execute(f"EXPLAIN {statement}", values)
             lines = cursor.fetchall()
         assert "Seq Scan" not in str(lines)
         assert "ALL" not in [line[3] for line in lines if len(line) > 3 and line[2] == "tokenkeep"]
         return str(lines)
 
-    for some in (marks, marks + more):
-        said = plan(*statements.find(some))
+    for some in ([one], [one, other]):
+        marks = {field: [getattr(each, field) for each in some] for field in fields}
+        said = plan(statements.find(fields), marks)
         assert [] == [mark for mark in {*MARKS} - {"client"} if f"tokenkeep_{mark}" not in said]
-    assert "tokenkeep_client" in plan(statements.scan["client"])
+    assert "tokenkeep_client" in plan(statements.scan_mark["client"])
     assert "tokenkeep_due_at" in plan(statements.due)
     for each in ("read", "replace", "touch", "delete", "delete_version"):
         plan(getattr(statements, each))
-    plan(statements.scan[None])
+    plan(statements.scan)
+
+
+def test_made_by_hand(connect, server, url, admin):
+    """A table made of what `tokenkeep sql-schema` prints is a store."""
+    for each in ddl(url.partition(":")[0]).rstrip(";\n").split(";"):
+        admin(each)
+    if server.name != "MariaDB":
+        admin("GRANT ALL ON tokenkeep TO app")
+
+    connect(url).write(record(), replaces=None)
+
+    assert connect(url).find([("owner", record().owner)]) == [record()]
 
 
 # In each other's way
