@@ -38,6 +38,9 @@ REFUSED = {
     f"{REDIS}/0?socket_timeout": "can't be read",
     # Options that nobody knows, or of which the value is none
     f"{MYSQL}timeout=0": "timeout",
+    f"{MYSQL}timeout=nan": "timeout is from",
+    f"{POSTGRES}pool_size=0": "pool_size from 1",
+    f"{POSTGRES}service=app": "'service' can't be followed",
     f"{MYSQL}timeout=soon": "'soon'",
     f"{MYSQL}table=a&table=b": "name of the table",
     **{

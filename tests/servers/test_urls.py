@@ -124,6 +124,18 @@ def test_a_risk(url, is_risky):
         assert "/path/ca.pem" in risk.hint
 
 
+def test_a_host_from_elsewhere(tmp_path, monkeypatch):
+    """Where libpq's environment or an option file of MySQL's leads, is where the risk is."""
+    monkeypatch.setenv("PGHOST", "db")
+    assert exposure("postgresql://app@/app")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    assert not exposure("postgresql://app@/app")
+
+    options = tmp_path / "my.cnf"
+    options.write_text("[client]\nhost = db\n")
+    assert exposure(f"mysql://app@/app?read_default_file={options}")
+
+
 def test_warned_of_once(connect, url, caplog):
     """One line in the log for each store that is opened by a name that is not this machine's."""
     connect(url).scan(None, 1)

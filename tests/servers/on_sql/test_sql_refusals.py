@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 from cases import FIRST, ID, record, refused, somebody_else
+from greedy_servers import listening, mysql
 
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
@@ -97,6 +98,14 @@ def test_somebody_else_listens(connect, greeting):
     """What is no MySQL and greets a little like one is an error of ours."""
     with somebody_else(greeting) as place:
         assert "can't be used" in refused(lambda: connect(f"mysql://app:hunter2@{place}/app"))
+
+
+def test_garbled_answer():
+    """Nor is what answers like one for a while, and then anything."""
+    with listening(mysql("mysql_native_password", *[b"\0" * 7] * 4, b"\xfc")) as (port, told):
+        url = f"mysql://app:hunter2@127.0.0.1:{port}/app?timeout=5"
+        assert "connection to the MySQL database" in refused(lambda: open_backend(url))
+    assert told.asked.is_set()
 
 
 # Rights

@@ -70,6 +70,17 @@ def test_made_by_hand(connect, server, url, admin):
     assert connect(url).find([("owner", record().owner)]) == [record()]
 
 
+@pytest.mark.parametrize("taken", [[], [7]])
+def test_many_large_records(backend, taken):
+    """However large they are together, those that were written are never among those left."""
+    rows = [record(str(n), sealed=b"'" * 60_000) for n in range(20)]
+    for n in taken:
+        backend.write(rows[n], replaces=None)
+
+    assert backend.insert(rows) == [rows[n].id for n in taken]
+    assert len(backend.scan(None, 100)) == len(rows)
+
+
 # In each other's way
 
 
