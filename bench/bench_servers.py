@@ -203,7 +203,7 @@ def db_store(server: Any, sizes: tuple[int, ...], rounds: int) -> list[Case]:
     client = made_up(0).client_id
     found = []
     filled = 0
-    with opened(url) as (store, _, cold):
+    with opened(url) as (store, cold):
         for n in sizes:
             numbers = range(filled, n)
             filled = n

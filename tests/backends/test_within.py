@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import os
 import resource
-import signal
 import socket
 import threading
 import time
 
 import pytest
 
-from tokenkeep.backends.waiting import KEPT, TICK, Bound, NoThread, begin, cut, within
+from tokenkeep.backends.waiting import TICK, Bound, NoThread, begin, cut, within
 
 
 def test_the_result():
@@ -34,70 +34,26 @@ def test_ends_on_the_wall_clock():
     assert done.wait(10.0)
 
 
-@pytest.fixture
-def let_go():
-    """Twice as much hangs as threads are kept, until it is let go."""
+def test_none_waits_for_another():
+    """However much hangs, what comes next is done at once."""
     let_go = threading.Event()
-    hung = [begin(let_go.wait) for _ in range(2 * KEPT)]
-    yield let_go
+    hung = [begin(let_go.wait) for _ in range(100)]
+
+    assert within(10.0, lambda: "done") == "done"
     let_go.set()
     assert all(each.result(10.0) for each in hung)
 
 
-def test_none_waits_for_another(let_go):
-    """However much hangs, what comes next is done at once; few threads are kept afterwards."""
-    hanging = threading.active_count()
-
-    assert within(10.0, lambda: "done") == "done"
-    let_go.set()
-    end = time.monotonic() + 10.0
-    while threading.active_count() > hanging - KEPT + 1:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@pytest.mark.usefixtures("let_go")
-def test_no_thread(monkeypatch):
-    """Where none can be started nothing is begun, nor done later."""
-    late = []
-
-    def start(_thread):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", start)
-        for ask in (lambda: within(10.0, lambda: late.append(1)), lambda: begin(late.pop)):
-            with pytest.raises(NoThread):
-                ask()
-
-    assert within(10.0, lambda: "done") == "done"
-    assert late == []
-
-
 @pytest.mark.parametrize("how", [os.fork, ctypes.PyDLL(None).fork], ids=["Python's", "C's"])
 def test_in_a_forked_child(fork, how):
-    """A child has threads of its own, however it was forked; one call after the other in one."""
-    within(10.0, lambda: None)
+    """A child has threads of its own, however it was forked."""
 
     def work(_):
-        assert len({within(10.0, threading.current_thread) for _ in range(20)}) <= 2
-        together = threading.Barrier(5)
-        for each in [begin(lambda: together.wait(10.0)) for _ in range(5)]:
-            each.result(10.0)
+        assert within(10.0, lambda: 7) == 7
+        assert ended_after(0.1) >= 0.1
 
-    fork(work, how).end()
-
-
-def test_in_a_signal_handler():
-    """A handler's own call is made while its thread waits for another one."""
-    seen = []
-    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(within(10.0, lambda: "handled")))
-    try:
-        within(10.0, lambda: (os.kill(os.getpid(), signal.SIGUSR1), time.sleep(0.05)))
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-    assert seen == ["handled"]
+    with Bound(10.0, lambda: None):
+        fork(work, how).end()
 
 
 def bounded(seconds, link, then=lambda: None):
@@ -124,19 +80,20 @@ def test_bound():
         assert theirs.recv(1) == b""
 
 
+def ended_after(seconds):
+    """Return how long a bound of so long was waited for."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            bounded(seconds, ours)
+        return time.monotonic() - start
+
+
 def test_many_bounds():
     """Each has its own end, also after nobody was looking for a while."""
-
-    def ended(seconds):
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            start = time.monotonic()
-            with pytest.raises(TimeoutError):
-                bounded(seconds, ours)
-            return time.monotonic() - start
-
     for _ in range(2):
-        begun = {n: begin(lambda n=n: ended(n / 10)) for n in range(1, 8)}
+        begun = {n: begin(lambda n=n: ended_after(n / 10)) for n in range(1, 8)}
         assert all(n / 10 <= each.result(10.0) for n, each in begun.items())
         time.sleep(1.5)
 
@@ -162,23 +119,21 @@ def test_a_bound_in_a_forked_child(descriptors):
     theirs.close()
 
 
-def test_interrupted_when_somebody_begins_to_look(let_go, monkeypatch):
-    """What a signal handler raises then leaves no later bound without an end."""
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_nobody_can_look(monkeypatch, error):
+    """Where no thread can be started nothing is begun; later it is, whatever came between."""
     time.sleep(2.0)  # until nobody looks any more
-    for _ in range(KEPT):
-        begin(let_go.wait)  # by all that are idle
 
-    def start(_thread):
-        raise KeyboardInterrupt
+    def start(*_):
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", start)
-        with pytest.raises(KeyboardInterrupt), Bound(1.0, lambda: None):
+        patched.setattr(_thread, "start_new_thread", start)
+        with pytest.raises((NoThread, KeyboardInterrupt)), Bound(1.0, lambda: None):
             raise AssertionError
 
-    ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(TimeoutError):
-        bounded(0.1, ours)
+    assert within(10.0, lambda: "done") == "done"
+    assert ended_after(0.1) >= 0.1
 
 
 def test_a_ctrl_c_stays_one():
@@ -191,21 +146,3 @@ def test_a_ctrl_c_stays_one():
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-
-
-def test_no_thread_for_a_bound(let_go, monkeypatch):
-    """Where nobody can look on nothing is begun; later it is."""
-    time.sleep(2.0)  # until nobody looks any more
-    for _ in range(KEPT):
-        begin(let_go.wait)  # by all that are idle
-
-    def start(_thread):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", start)
-        with pytest.raises(NoThread), Bound(1.0, lambda: None):
-            raise AssertionError
-
-    with Bound(10.0, lambda: None):
-        pass

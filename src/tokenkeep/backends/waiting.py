@@ -10,32 +10,27 @@ on; for what can't be ended (names, connecting, other people's clients)
 
 from __future__ import annotations
 
-import math
+import _thread
 import os
 import select
 import socket
 import threading
 import time
-from collections import deque
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain, repeat
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Result = TypeVar("_Result")
 
-KEPT = 64
-"""How many threads of a process wait for more to do. All others end with what they did."""
-
 TICK = 0.05
 """How often a `Bound` is looked at, in seconds."""
 
 _LINGER = 20
-"""After how many ticks without any bound nobody looks any more; who has not looked for as many
-is taken for ended."""
+"""After how many ticks without any bound nobody looks any more."""
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02)
 _LONGEST = 0.025
@@ -43,48 +38,6 @@ _LONGEST = 0.025
 
 class NoThread(TimeoutError):
     """No thread can be started: nothing was begun."""
-
-
-class Begun(Generic[_Result]):
-    """What another thread does; as a future, in half the time, and on the way of every lookup."""
-
-    def __init__(self, work: Callable[[], _Result]) -> None:
-        self._work = work
-        self._running = threading.Lock()
-        self._running.acquire()
-        self._result: Any = None
-        self._error: BaseException | None = None
-
-    def result(self, seconds: float) -> _Result:
-        """
-        Wait for it, and return what it returned or raise what it raised.
-
-        Args:
-            seconds: How long, on the wall clock.
-
-        Raises:
-            TimeoutError: It takes longer, and goes on.
-        """
-        if not self._running.acquire(timeout=max(seconds, 0)):
-            raise TimeoutError
-        self._running.release()
-        try:
-            if self._error is not None:
-                raise self._error
-            return self._result  # type: ignore[no-any-return]
-        finally:
-            del self  # or the error would hold this frame, and this the error
-
-    def run(self) -> None:
-        """Do it, in this thread."""
-        try:
-            self._result = self._work()
-        except BaseException as exc:  # noqa: BLE001 - raised again by who waits
-            self._error = exc
-        finally:
-            del self._work
-            self._running.release()
-            del self  # as above
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
@@ -99,26 +52,40 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         TimeoutError: It takes longer, and goes on; nobody hears of it.
         NoThread: It was not begun.
     """
-    return begin(work).result(seconds)
+    return begin(work).result(max(seconds, 0))
 
 
-def begin(work: Callable[[], _Result]) -> Begun[_Result]:
+def begin(work: Callable[[], _Result]) -> Future[_Result]:
     """
     Begin something in another thread; it may be waited for.
 
     Raises:
         NoThread: It was not begun.
     """
-    begun = Begun(work)
-    _of_this_process().begin(begun)
+    begun: Future[_Result] = Future()
+    # Nobody waits for its end when the process ends, as for an executor's. And not in threading's
+    # own list, out of which gevent's can't be taken in a child: there they come along.
+    try:
+        _thread.start_new_thread(_do, (work, begun))
+    except RuntimeError:
+        raise NoThread("No thread can be started") from None
     return begun
+
+
+def _do(work: Callable[[], _Result], begun: Future[_Result]) -> None:
+    try:
+        begun.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 - raised again by who waits
+        begun.set_exception(exc)
+    finally:
+        del work, begun  # or the error would hold this frame, and this the error
 
 
 class Bound:
     """
     Wait in this thread, but only so long: then another one ends what is waited for.
 
-    Entering costs a microsecond, where `within` costs a hop to another thread and back.
+    Entering costs a microsecond, where `within` costs a thread.
 
     Args:
         seconds: How long, on the wall clock; `TICK` more at most.
@@ -129,36 +96,90 @@ class Bound:
         NoThread: Nobody can look on: raised where it is entered.
     """
 
-    __slots__ = ("_end", "_ending", "_seconds", "_threads", "deadline")
+    __slots__ = ("_end", "_seconds", "_watch", "deadline", "ended")
 
     def __init__(self, seconds: float, end: Callable[[], object]) -> None:
         self._seconds, self._end = seconds, end
-        self._ending: Begun[object] | None = None
+        self.ended: threading.Event | None = None
 
     def __enter__(self) -> None:
-        now = time.monotonic()
-        self.deadline: float = now + self._seconds
-        self._threads = _of_this_process()
-        self._threads.look_at(self, now)
+        self.deadline: float = time.monotonic() + self._seconds
+        self._watch = _of_this_process()
+        self._watch.add(self)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if _taken(self._threads.bounds, self):
+        if self._watch.take(self):
             return
         # It is being ended: what it was may be closed, or used again, only afterwards.
-        while self._ending is None:
-            time.sleep(_PAUSES[0])
-        with suppress(Exception):
-            self._ending.result(self._seconds)
+        if self.ended:
+            self.ended.wait(self._seconds)
         if kind is None or issubclass(kind, Exception):  # not a Ctrl-C
             raise TimeoutError from None
 
     def end(self) -> None:
-        """End what is waited for; in this thread if there is no other."""
-        self._ending = Begun(self._end)
-        try:
-            self._threads.begin(self._ending)
-        except NoThread:
-            self._ending.run()
+        """End what is waited for."""
+        with suppress(Exception):
+            self._end()
+        if self.ended:
+            self.ended.set()
+
+
+class _Watch:
+    """A daemon thread that looks at the bounds of this process, as long as there are some."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._lock = threading.RLock()  # a signal handler may ask in the midst of this
+        self._bounds: set[Bound] = set()
+        self._looks = False
+
+    def add(self, bound: Bound) -> None:
+        with self._lock:
+            self._bounds.add(bound)
+            if not self._looks:
+                try:
+                    begin(self._look)
+                except BaseException:
+                    self._bounds.discard(bound)
+                    raise
+                self._looks = True
+
+    def take(self, bound: Bound) -> bool:
+        """Look at a bound no more. Return False if it is being ended."""
+        with self._lock:
+            is_there = bound in self._bounds
+            self._bounds.discard(bound)
+        return is_there
+
+    def _look(self) -> None:
+        quiet = 0
+        while True:
+            time.sleep(TICK)
+            now = time.monotonic()
+            with self._lock:
+                late = {each for each in self._bounds if each.deadline <= now}
+                self._bounds -= late
+                for each in late:
+                    each.ended = threading.Event()
+                quiet = 0 if late or self._bounds else quiet + 1
+                if quiet > _LINGER:
+                    self._looks = False
+                    return
+            for each in late:
+                try:
+                    begin(each.end)
+                except NoThread:
+                    each.end()
+
+
+def _of_this_process() -> _Watch:
+    global _watch  # noqa: PLW0603 - the one of a process
+    if _watch.pid != os.getpid():  # a fork, of Python's or a library's: no thread came along
+        _watch = _Watch()
+    return _watch
+
+
+_watch = _Watch()
 
 
 def cut(link: Any) -> None:
@@ -209,86 +230,3 @@ def tries(timeout: float) -> Iterator[None]:
             return
         time.sleep(min(pause, left))
         yield
-
-
-class _Threads:
-    """Daemon threads, one for each work under way, and some idle: none waits for another's."""
-
-    # Daemons, lest one that hangs keeps the process alive. Nothing here takes a lock that a
-    # signal handler could find taken by its own thread: whoever takes a thread's queue out of
-    # those that are idle gives it one piece.
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._idle: deque[SimpleQueue[Begun[Any]]] = deque()
-        self.bounds: dict[Bound, None] = {}
-        self._watch: object = None
-        self._looked = -math.inf
-        """When somebody has looked at the bounds, on the monotonic clock."""
-
-    def begin(self, begun: Begun[Any]) -> None:
-        try:
-            queue = self._idle.pop()
-        except IndexError:
-            queue = SimpleQueue()
-            thread = threading.Thread(
-                target=self._run, args=(queue,), name="tokenkeep-waiting", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError:
-                raise NoThread("No thread can be started") from None
-        queue.put(begun)
-
-    def look_at(self, bound: Bound, now: float) -> None:
-        self.bounds[bound] = None
-        # By when somebody looked, not by whether one was begun: what a signal handler raises may
-        # have been in the way of that. If several begin, the last of them goes on.
-        if now - self._looked > _LINGER * TICK:
-            try:
-                self.begin(Begun(self._look))
-            except NoThread:
-                self.bounds.pop(bound, None)
-                raise
-
-    def _look(self) -> None:
-        mine = self._watch = object()
-        quiet = 0
-        while self._watch is mine:
-            now = self._looked = time.monotonic()
-            for bound in list(self.bounds):
-                if bound.deadline <= now and _taken(self.bounds, bound):
-                    bound.end()
-            quiet = 0 if self.bounds else quiet + 1
-            if quiet > _LINGER:
-                self._looked = -math.inf
-                if not self.bounds:  # nor one that came just before that
-                    return
-            time.sleep(TICK)
-
-    def _run(self, queue: SimpleQueue[Begun[Any]]) -> None:
-        while True:
-            # Nothing is kept of it: a thread that waits keeps no result and no error alive.
-            queue.get().run()
-            if len(self._idle) >= KEPT:
-                return
-            self._idle.append(queue)
-
-
-def _taken(place: dict[Bound, None], bound: Bound) -> bool:
-    """Take a bound out of where it is. Return False if somebody else was faster."""
-    try:
-        del place[bound]
-    except KeyError:
-        return False
-    return True
-
-
-def _of_this_process() -> _Threads:
-    global _threads  # noqa: PLW0603 - the one pool of a process
-    if _threads.pid != os.getpid():  # a fork, of Python's or a library's: no thread came along
-        _threads = _Threads()
-    return _threads
-
-
-_threads = _Threads()
