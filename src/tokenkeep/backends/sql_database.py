@@ -10,7 +10,6 @@ import weakref
 from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, make_url
@@ -20,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from tokenkeep.backends.exposure import exposure, is_here
 from tokenkeep.backends.urls import SECRET_WORDS, options_of, refuse_blank, scheme_of
-from tokenkeep.backends.waiting import Bound, NoThread, can_be_read, cut, tries, within
+from tokenkeep.backends.waiting import Bound, NoThread, begin, can_be_read, cut, tries
 from tokenkeep.errors import (
     ConfigurationError,
     DriverMissing,
@@ -32,6 +31,7 @@ from tokenkeep.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from sqlalchemy.pool import Pool
 
@@ -281,24 +281,25 @@ class Database:
         pool.dispose()
 
     def _connect(self) -> Any:
-        """Return a new connection, within `timeout`; a name alone may take longer."""
+        """Return a new connection, within `timeout`: a name alone may take longer."""
+        begun = begin(self._connected)
         try:
-            found = within(self.timeout, partial(self._connected, monotonic() + self.timeout))
-        except TimeoutError as exc:
+            found = begun.result(self.timeout)
+        except BaseException as exc:
+            begun.add_done_callback(_close_late)
+            if not isinstance(exc, TimeoutError):
+                raise
             found = self.explain(exc)
         if isinstance(found, TokenKeepError):
             raise found
         return found
 
-    def _connected(self, deadline: float) -> Any:
+    def _connected(self) -> Any:
         """Return a connection, or our error: the driver's came through frames with passwords."""
         try:
-            db = self._dialect.connect(**self._options)
+            return self._dialect.connect(**self._options)
         except Exception as exc:  # noqa: BLE001 - whatever a driver raises for whoever answers
             return self.explain(exc)
-        if monotonic() > deadline:  # nobody waits any more
-            db.close()
-        return db
 
     def run(
         self,
@@ -459,6 +460,11 @@ def _understood(url: str) -> tuple[str, URL, Any]:
             hint=f"Write {kind}://user:password@host/database",
         )
     return kind, parsed, dialect
+
+
+def _close_late(begun: Future[Any]) -> None:
+    with suppress(Exception):
+        begun.result().close()
 
 
 def _answer(db: Any, doing: str, sql: str, values: Any) -> Any:
