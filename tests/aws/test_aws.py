@@ -20,10 +20,12 @@ from tokenkeep import (
     StoreTampered,
     StoreTooNew,
     StoreUnavailable,
+    records,
 )
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.aws import record_of, text_of
 from tokenkeep.backends.waiting import NoThread
+from tokenkeep.sealing import DataKeys
 from tokenkeep.testing.records import digits
 
 pytestmark = pytest.mark.usefixtures("aws")  # its credentials
@@ -222,33 +224,47 @@ def changed(**fields):
 
 
 @pytest.mark.parametrize(
-    ("text", "error"),
+    "text",
     [
-        ("ana", StoreTampered),
-        ('{"user": "ana"}', StoreTampered),
-        ('{"tokenkeep": 2}', StoreTampered),
-        ('{"tokenkeep": 3}', StoreTooNew),
-        ('{"tokenkeep": 2, "id": "x"}', StoreTampered),
-        (changed(id=5), StoreTampered),
-        (changed(id="x"), StoreTampered),
-        (changed(version=5), StoreTampered),
-        (changed(sealed="?"), StoreTampered),
-        ("[]", StoreTampered),
+        "ana",
+        '{"user": "ana"}',
+        '{"tokenkeep": 2}',
+        '{"tokenkeep": 2, "id": "x"}',
+        changed(id=5),
+        changed(id="x"),
+        changed(version=5),
+        changed(sealed="?"),
+        "[]",
     ],
 )
-def test_what_others_wrote(backend, service, place, client, text, error):  # noqa: PLR0917
-    """What tokenkeep did not write is told from what a newer one wrote, and not repeated."""
+def test_what_others_wrote(backend, service, place, client, text):
+    """What somebody has changed opens with no key, hides no other record, and can be deleted."""
+    backend.write(own(), replaces=None)
+    backend.write(own("other"), replaces=None)
     if service == "secretsmanager":
-        client.create_secret(Name=f"{place}/{own().id}", SecretString=text)
+        client.put_secret_value(SecretId=f"{place}/{own().id}", SecretString=text)
     else:
-        key = {"pk": {"S": "tokenkeep#record"}, "sk": {"S": own().id}}
-        client.put_item(TableName=place, Item={**key, "text": {"S": text}})
+        client.update_item(
+            TableName=place,
+            Key={"pk": {"S": "tokenkeep#record"}, "sk": {"S": own().id}},
+            UpdateExpression="SET #text = :text",
+            ExpressionAttributeNames={"#text": "text"},
+            ExpressionAttributeValues={":text": {"S": text}},
+        )
 
-    with pytest.raises(error, match=own().id) as caught:
-        backend.read(own().id)
+    assert {each.id: each.sealed for each in backend.scan(None, 9)} == {
+        own().id: b"", own("other").id: own("other").sealed
+    }  # fmt: skip
+    with pytest.raises(StoreTampered, match=own().id):
+        records.unseal(backend.read(own().id), DataKeys("s", {1: bytes(32)}, bytes(32)))
+    assert backend.delete(own().id)
+    assert [own("other")] == backend.scan(None, 9)
 
-    assert "ana" not in str(caught.value)
-    assert own() == record_of(text_of(own(), "it", 10_000), own().id, "it")
+
+def test_what_a_newer_one_wrote():
+    """It is told from what somebody has changed."""
+    with pytest.raises(StoreTooNew, match=own().id):
+        record_of('{"tokenkeep": 3}', own().id, "1")
 
 
 # Configuration
@@ -282,6 +298,19 @@ def test_wrong_configuration(service, monkeypatch, place, said):
 
     assert "hunter2" not in reported(caught.value)
     open_backend(f"{SCHEMES[service]}://eu-central-1/tokens").close()
+
+
+def test_an_endpoint_from_elsewhere(service, monkeypatch, caplog):
+    """What the environment names may have a password in it, which is not told; or be no URL."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ana:hunter2@127.1:1")
+    backend = open_backend(f"{SCHEMES[service]}://eu-central-1/tokens?timeout=1")
+    with pytest.raises(StoreUnavailable, match=r"at http://127\.1:1") as caught:
+        backend.read(own().id)
+    assert "hunter2" not in f"{reported(caught.value)} {caplog.text}"
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
+    with pytest.raises(ConfigurationError, match="AWS_ variables"):
+        open_backend(f"{SCHEMES[service]}://eu-central-1/tokens")
 
 
 def test_no_two_stores_have_the_same_name(monkeypatch):

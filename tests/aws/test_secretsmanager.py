@@ -98,7 +98,7 @@ def test_the_loser_takes_its_tags_back(watched, proxy, backend, told):
 
 def test_deleted_by_somebody_else(client, place, told, url):
     """What was scheduled for deletion by hand is gone, and tokenkeep does not undo that."""
-    backend = open_backend(with_options(url, timeout=0.5))
+    backend = open_backend(with_options(url, timeout=2))
     backend.write(own(), replaces=None)
     client.delete_secret(SecretId=f"{place}/{own().id}")
 
@@ -149,6 +149,27 @@ def test_a_secret_that_is_being_erased(watched, proxy):
 
     watched.write(own(), replaces=None)
 
+    assert own() == watched.read(own().id)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("GetSecretValue", "InvalidRequestException"),
+        ("PutSecretValue", "InvalidRequestException"),
+        ("PutSecretValue", "InvalidParameterException"),
+        ("TagResource", "InvalidParameterException"),
+    ],
+)
+def test_a_refusal_is_no_deletion(watched, proxy, operation, code):
+    """What AWS refuses for reasons of its own is an error: no token is gone, nobody was faster."""
+    watched.write(own(), replaces=None)
+    proxy.faults[operation] = (refusal(code, "It is managed by another service"),)
+
+    with pytest.raises(StoreUnavailable, match=code):
+        watched.write(own(version="2", user="ana"), replaces=digits("1"))
+
+    proxy.faults.clear()
     assert own() == watched.read(own().id)
 
 

@@ -11,14 +11,14 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from botocore.loaders import create_loader
 from botocore.session import Session
 
-from tokenkeep.backends.base import FOUND_BY, HEADER, Backend
+from tokenkeep.backends.base import FOUND_BY, HEADER, Backend, Record
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import from_values, to_values
@@ -29,7 +29,6 @@ from tokenkeep.errors import (
     StoreConflict,
     StoreError,
     StoreForeign,
-    StoreTampered,
     StoreTooNew,
     StoreUnavailable,
     TokenKeepError,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
-    from tokenkeep.backends.base import Mark, Record, Risk
+    from tokenkeep.backends.base import Mark, Risk
 
 _Result = TypeVar("_Result")
 
@@ -56,8 +55,9 @@ _DESCRIPTIONS = create_loader()
 
 _HINTS = {
     _OTHER_KEYS: "The table has other keys than the strings pk and sk: name another one",
+    "Region": "Name a region in the URL, in AWS_DEFAULT_REGION or in the profile",
     "KMS|cryption": "Is the KMS key enabled, and are kms:Decrypt and kms:GenerateDataKey allowed?",
-    "AccessDenied|403": "Allow {action} for these credentials; docs/aws.md has the policy",
+    "AccessDenied|^403 ": "Allow {action} for these credentials; docs/aws.md has the policy",
     "Credential": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role",
     "Expired|SSO|TokenRet": "Get new credentials where these come from, or log in again",
     "UnrecognizedClient": "Are these credentials for this account and region?",
@@ -66,7 +66,6 @@ _HINTS = {
     "Validation": "Can it be the name of a table, or begin a secret's?",
     "Throttl|ProvisionedThroughput": "Try later, or ask AWS for a higher quota",
     "LimitExceeded": "Secrets have about 100 versions a day: DynamoDB takes what is written more",
-    "Region": "Name a region in the URL, in AWS_DEFAULT_REGION or in the profile",
     "BotoCoreError": "Check the region, the profile, endpoint_url, the network and its proxy",
     "": "Try again; if it goes on, see this error in AWS's API reference",
 }
@@ -117,13 +116,16 @@ class AWSBackend(Backend):
     """
 
     def __init__(self, service: str, name: str, given: Mapping[str, Any]) -> None:
-        self.service, self.timeout, self._given = service, given["timeout"], given
-        self._name, self.endpoint = service, "AWS"
+        self.service: str = service
+        self.timeout: float = given["timeout"]
+        self._given, self._name = given, service
+        self.endpoint: str = "AWS"
         self._clients: dict[int, Any] = {}
         [client] = self.all([self.client])
-        self.endpoint = client.meta.endpoint_url
+        place, hint = urlsplit(client.meta.endpoint_url), "Write https:// in endpoint_url"
+        # The environment or a profile may name a user and a password in it.
+        self.endpoint = urlunsplit(place._replace(netloc=place.netloc.rpartition("@")[2]))
         self._name = f"{name} at {self.endpoint}"
-        place, hint = urlsplit(self.endpoint), "Write https:// in endpoint_url"
         sure = place.scheme == "https"
         self._exposure = exposure([place.hostname or ""], verified=sure, hint=hint)
         warn(self._name, self._exposure)
@@ -214,6 +216,9 @@ class AWSBackend(Backend):
             names = " ".join(each.__name__ for each in type(exc).__mro__)
             what, hint = f"can't be asked ({type(exc).__name__})", _hint(names)
             kind = ConfigurationError if _CONFIGURATION.search(names) else kind
+        except ValueError:
+            what, kind = "can't be asked: a setting can't be meant", ConfigurationError
+            hint = "Look at endpoint_url, and at the AWS_ variables and profile"
         # Out here: what botocore raised, and its frames with credentials, would be its context.
         raise self.error(record_id, f"{self.endpoint} {what}", hint, kind)
 
@@ -311,21 +316,26 @@ def text_of(record: Record, place: str, most: int) -> str:
     return text
 
 
-def record_of(text: str, record_id: str, place: str) -> Record:
+def record_of(text: str, record_id: str, version: str) -> Record:
     """
     Return the record in a text of `text_of`.
 
+    Where somebody has changed it, it is one that opens with no key: it hides no other one, its
+    reader is told, and it can be deleted.
+
+    Args:
+        text: What is stored.
+        record_id: Which record it has to be.
+        version: What one that was changed has for its version.
+
     Raises:
         StoreTooNew: A newer tokenkeep wrote it.
-        StoreTampered: It is not as tokenkeep writes it, or another record than *record_id*.
     """
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         values: Any = json.loads(text)
         if values.pop("tokenkeep") > _FORMAT:
-            raise StoreTooNew(f"{place} is of a newer tokenkeep", hint="Upgrade tokenkeep")
+            raise StoreTooNew(f"{record_id} is of a newer tokenkeep", hint="Upgrade tokenkeep")
         record = from_values(values)
         if record.id == record_id:
             return record
-    hint = "It was changed outside tokenkeep; restore what it was, or delete it"
-    token_id = None if record_id == HEADER else record_id
-    raise StoreTampered(f"{place} does not hold what was written", token_id=token_id, hint=hint)
+    return Record(id=record_id, version=version, owner="", kind="row", key=1, sealed=b"")

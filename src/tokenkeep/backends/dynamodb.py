@@ -236,5 +236,5 @@ def _has(attribute: str, value: str, otherwise: str = "") -> dict[str, Any]:
 
 
 def _opened(item: _Item) -> Record:
-    record_id = item["sk"]["S"]
-    return record_of(item.get("text", {}).get("S", ""), record_id, f"The item {record_id}")
+    text, version = (item.get(name, {}).get("S", "") for name in ("text", "its_version"))
+    return record_of(text, item["sk"]["S"], version)

@@ -72,7 +72,7 @@ class SecretsManagerBackend(AWSBackend):
     @without_frames
     def __init__(self, url: str) -> None:
         name, given = parsed(url, {"kms_key_id": str})
-        self._prefix = f"{name}/"
+        self._prefix = f"{name.rstrip('/')}/"
         self._key = {"KmsKeyId": given["kms_key_id"]} if "kms_key_id" in given else {}
         super().__init__("secretsmanager", f"AWS Secrets Manager, secrets {self._prefix}*", given)
 
@@ -165,13 +165,11 @@ class SecretsManagerBackend(AWSBackend):
         name = self._prefix + record_id
         # The stage is named, though it is the default: moto goes on answering with the
         # first value otherwise.
-        answer = self.ask(
-            record_id, "get_secret_value", *_GONE, SecretId=name, VersionStage=_CURRENT
-        )
+        answer = self._ask(record_id, "get_secret_value", SecretId=name, VersionStage=_CURRENT)
         if "refused" in answer or answer["VersionId"].startswith(_DELETED):
             return None, answer
         text = answer.get("SecretString", "")
-        return record_of(text, record_id, f"The secret {name}"), answer
+        return record_of(text, record_id, answer["VersionId"]), answer
 
     def _insert(self, record: Record) -> None:
         name = self._prefix + record.id
@@ -208,8 +206,9 @@ class SecretsManagerBackend(AWSBackend):
         new = {"SecretString": text, "ClientRequestToken": version, "VersionStages": [_PENDING]}
         if not ask("put_secret_value", **new):
             return False
-        if added:  # before it is the current one, so that what can be read can be found
-            ask("tag_resource", Tags=_as_tags(added))
+        # Before it is the current one, so that what can be read can be found.
+        if added and not ask("tag_resource", Tags=_as_tags(added)):
+            return False
         move = {"RemoveFromVersionId": read["VersionId"], "MoveToVersionId": version}
         if ask("update_secret_version_stage", VersionStage=_CURRENT, **move):
             return True
@@ -219,11 +218,18 @@ class SecretsManagerBackend(AWSBackend):
 
     def _changed(self, read: Any, operation: str, **given: Any) -> Any:
         """Ask about a secret as it was *read*; nothing comes back if it is another by now."""
-        answers = (*_GONE, "InvalidParameterException")
-        answer = self.ask(
-            read["Name"][-WIDTH:], operation, *answers, SecretId=read["ARN"], **given
-        )
+        answer = self._ask(read["Name"][-WIDTH:], operation, SecretId=read["ARN"], **given)
         return {} if "refused" in answer else answer
+
+    def _ask(self, record_id: str, operation: str, **given: Any) -> Any:
+        """Ask about one secret: an answer has ``refused`` if it is gone, or another by now."""
+        moves = operation == "update_secret_version_stage"
+        late = ["InvalidParameterException"] if moves else []
+        answer = self.ask(record_id, operation, *_GONE, *late, **given)
+        said = answer.get("Error", {}).get("Message", "marked")
+        if answer.get("refused") == _GONE[-1] and "marked" not in said:  # for deletion
+            raise self.error(record_id, f"AWS refused secretsmanager:{operation} ({_GONE[-1]})")
+        return answer
 
     def _untag(self, read: Any, keys: Collection[str]) -> None:
         if keys:
