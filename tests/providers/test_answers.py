@@ -33,7 +33,6 @@ TAKEN = {
     "form": response(TEXT, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
     "odd form": response(b"token-kind=b c&x=%C3%A9&y&=&" + TEXT + b"\r\n"),
     "JSON as a form": response(WHOLE, "200 OK", "Content-Type: application/x-www-form-urlencoded"),
-    "utf-16": response(json.dumps(FIELDS).encode("utf-16")),
     "latin-1": response(
         json.dumps({**FIELDS, "by": "Jos\xe9"}, ensure_ascii=False).encode("latin-1")
     ),

@@ -42,9 +42,8 @@ class Unreadable(ValueError):
 def fields_of(reply: Reply) -> Mapping[str, object]:
     """Return the fields of a JSON object or a form, or raise `Unreadable`."""
     try:
-        # In whichever encoding its text is: of some the tokens alone are ASCII.
-        text = reply.body.decode(json.detect_encoding(reply.body), "replace")
-        document = json.loads(text.removeprefix("\ufeff"))
+        # Of some the tokens alone are ASCII.
+        document = json.loads(reply.body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         form = dict(parse_qsl(reply.body.decode("latin-1").strip()))
         # One that is not whole may end within a token.

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from urllib.parse import quote_plus
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import (
     LOGIN_AGAIN,
     ConfigurationError,
@@ -111,6 +112,7 @@ class OAuth2(Provider):
     }
     """What to do about an error code."""
 
+    @without_frames
     def __init__(
         self,
         name: str,
@@ -126,13 +128,9 @@ class OAuth2(Provider):
         errors: Mapping[str | int, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        given = Hidden(parameters=parameters, headers=headers)
-        del parameters, headers  # crash reports show the locals of each frame
         self.name = name
         for option, value, kind, expected in (
             ("name", name, str, "a text"),
-            ("issuer", issuer, str | None, "a URL"),
-            ("revocation_endpoint", revocation_endpoint, str | None, "a URL"),
             ("profile", profile, Profile | None, "a Profile"),
             ("errors", errors, Mapping | None, "a table of error codes"),
         ):
@@ -142,13 +140,15 @@ class OAuth2(Provider):
             ("client_auth", client_auth, ("body", "basic", "basic-raw")),
         ):
             expect(option, chosen, " or ".join(known), so=chosen in known)
-        for url in filter(None, (issuer, revocation_endpoint)):
-            parse(url)
+        for url in (issuer, revocation_endpoint):
+            if url is not None:
+                parse(url)
         if lifetime is not None:
             expect_seconds("lifetime", lifetime)
-        self._parameters = texts("parameters", given)
-        headers = texts("headers", given)
-        self._headers = Hidden({name.title(): headers[name] for name in headers})
+        self._parameters = texts("parameters", parameters)
+        # By one spelling: of two alike, ours and one's own, one is sent.
+        own = texts("headers", headers)
+        self._headers = Hidden({each.title(): own[each] for each in own})
         self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.
@@ -157,8 +157,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
-        own = {str(code).lower(): kind for code, kind in self.errors.items()}
-        self._tables = (_meanings(errors or {}), own)
+        self._tables = (_meanings(errors or {}), _meanings(self.errors))
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -223,6 +222,7 @@ class OAuth2(Provider):
         return self._issuer
 
     def revocation_endpoint(self, token: Token) -> str:  # noqa: ARG002 - one for all tokens
+        """Return the URL to revoke *token* at; `ConfigurationError` if there is none."""
         if self._revocation_endpoint is None:
             raise ConfigurationError(
                 f"No revocation endpoint is configured for {self.name}",

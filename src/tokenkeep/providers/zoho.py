@@ -119,9 +119,6 @@ class Zoho(OAuth2):
         center = self.table.get(place.data_center)
         return center.token_endpoint if center else None
 
-    def api_domain(self, place: Place) -> str:
-        return self.table.by_name(place.data_center).api_domain(place.environment)
-
     def revocation_endpoint(self, token: Token) -> str:
         return f"{_stem(self._token_endpoint(token))}/token/revoke"
 
