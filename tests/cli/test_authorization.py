@@ -6,12 +6,14 @@ import person
 import pytest
 from reported import reported
 
+from tokenkeep import Token
 from tokenkeep.errors import ProviderRefused, ProviderUnavailable, UnknownName
-from tokenkeep.login import AuthorizationRequest, NotThisLogin, state_of
-from tokenkeep.login.request import challenge
+from tokenkeep.login import AuthorizationRequest, NotThisLogin
+from tokenkeep.login.request import challenge, state_of
 from tokenkeep.providers.zoho_data_centers import DATA_CENTERS
 
 HERE = "http://127.0.0.1:8417/callback"
+WANTED = Token(client_id="c", scope="a")
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def asked():
 
 def test_an_answer(asked):
     """It leads to the code, and where that is exchanged; no other request is like it."""
-    query = person.query_of(asked.url(DATA_CENTERS, client_id="c", scopes=["a"]))
+    query = person.query_of(asked.url(DATA_CENTERS, WANTED))
     answer = f"code=x&state={query['state']}&location=eu&accounts-server=https://accounts.zoho.eu&"
     assert not [each for each in (asked.state, asked.verifier) if each in repr(asked)]
     assert state_of(f"{HERE}?{answer}") == asked.state
@@ -31,10 +33,10 @@ def test_an_answer(asked):
     other = AuthorizationRequest(data_center="us", redirect_uri=HERE)
     assert {asked.state, asked.verifier}.isdisjoint({other.state, other.verifier})
 
-    code = asked.accept(DATA_CENTERS, answer)
+    found = asked.accept(DATA_CENTERS, WANTED, answer)
 
-    assert (code.value, code.data_center.name, code.redirect_uri) == ("x", "eu", HERE)
-    assert challenge(str(code.verifier)) == query["code_challenge"]
+    assert WANTED.but(grant_token="x", data_center="eu", redirect_uri=HERE) == found
+    assert challenge(asked.verifier) == query["code_challenge"]
     # RFC 7636, appendix B.
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -57,9 +59,9 @@ def test_an_answer(asked):
 def test_another_answer_is_refused(asked, answer):
     """After any number of wrong answers the right one is still taken."""
     with pytest.raises(NotThisLogin):
-        asked.accept(DATA_CENTERS, answer.format(state=asked.state))
+        asked.accept(DATA_CENTERS, WANTED, answer.format(state=asked.state))
 
-    assert asked.accept(DATA_CENTERS, f"code=x&state={asked.state}").value == "x"
+    assert asked.accept(DATA_CENTERS, WANTED, f"code=x&state={asked.state}").grant_token
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_another_answer_is_refused(asked, answer):
 def test_what_can_go_wrong_is_named(asked, answer, error):
     """Each has its error; no code, and nothing that binds it to this login, is in a report."""
     with pytest.raises(error) as caught:
-        asked.accept(DATA_CENTERS, f"{HERE}?state={asked.state}&{answer}")
+        asked.accept(DATA_CENTERS, WANTED, f"{HERE}?state={asked.state}&{answer}")
 
     for said in ("<script>", "evil"):
         assert said not in str(caught.value)

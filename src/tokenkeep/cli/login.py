@@ -20,21 +20,18 @@ from tokenkeep.keeper import Keeper
 from tokenkeep.login import (
     DEFAULT_SCOPES,
     AuthorizationRequest,
-    Code,
     NotThisLogin,
-    Wanted,
     sign_in,
     with_user_scopes,
     zoho_of,
 )
 from tokenkeep.lookup import trimmed
 from tokenkeep.providers import address
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-
-    from tokenkeep.token import Token
 
 CLIENT_ID = "TOKENKEEP_CLIENT_ID"
 CLIENT_SECRET = "TOKENKEEP_CLIENT_SECRET"  # noqa: S105  # the variable's name
@@ -79,28 +76,26 @@ def login(session: Session, /, **given: Any) -> None:
         center = table.by_name(given["data_center"])
         if given["environment"]:
             center.api_domain(given["environment"])  # or there is no such environment
-        wanted = Wanted(
+        wanted = Token(
             client_id=environment.plain(given["client_id"]),
             client_secret=None if given["public"] else client_secret(given["client_secret_file"]),
             environment=given["environment"],
-            scopes=None if by_code else scopes_of(given),
+            data_center=center.name,
+            scope=None if by_code else ",".join(scopes_of(given)),
             user=given["user"],
-        )
-        code = by_code and Code(
-            value=secrets_in.from_file(by_code, "grant code"), data_center=center
+            grant_token=by_code and secrets_in.from_file(by_code, "grant code"),
         )
         # Only now that all is known; but before anybody consents to what can't be kept.
         keeper = Keeper(session.open(session.url(), make=True))
-        sign = partial(sign_in, keeper, wanted, note=session.note)
-        if code:
-            token = sign(code)
+        if by_code:
+            token = sign_in(keeper, wanted, session.note)
         else:
             request = AuthorizationRequest(
                 data_center=center.name, redirect_uri=here.redirect_uri if here else uri
             )
-            scopes = wanted.scopes or ()
-            url = request.url(table, client_id=wanted.client_id, scopes=scopes)
-            accept = partial(request.accept, table)
+            url = request.url(table, wanted)
+            accept = partial(request.accept, table, wanted)
+            sign = partial(sign_in, keeper, note=session.note, request=request)
             token = consented(url, here, accept, sign) if here else pasted(url, accept, sign)
     told = f"Logged in {named(token)}: {token.data_center}, {token.environment}"
     session.tell(told, describe(keeper, token))
@@ -122,7 +117,7 @@ def scopes_of(given: dict[str, Any]) -> list[str]:
     return scopes if given["user"] else with_user_scopes(scopes)
 
 
-def pasted(url: str, accept: Callable[[str], Code], sign: Callable[[Code], Token]) -> Token:
+def pasted(url: str, accept: Callable[[str], Token], sign: Callable[[Token], Token]) -> Token:
     """Let a person bring the answer by hand, and make a stored token of it."""
     click.echo(f"Open this address in a browser:\n\n{url}\n", err=True)
     click.echo("The page it ends on need not load: its address is the answer.", err=True)
@@ -139,8 +134,8 @@ def pasted(url: str, accept: Callable[[str], Code], sign: Callable[[Code], Token
 def consented(
     url: str,
     here: browser.Loopback,
-    accept: Callable[[str], Code],
-    sign: Callable[[Code], Token],
+    accept: Callable[[str], Token],
+    sign: Callable[[Token], Token],
 ) -> Token:
     """Ask in a browser, make a stored token of what comes back, and tell it there how it went."""
     outcome: list[Token | Exception] = []

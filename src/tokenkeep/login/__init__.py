@@ -7,19 +7,16 @@ accepts the one answer, and `sign_in`, which makes a stored token of that.
 """
 
 from tokenkeep.errors import NotThisLogin
-from tokenkeep.login.request import AuthorizationRequest, Code, state_of
-from tokenkeep.login.sign_in import DEFAULT_SCOPES, Wanted, sign_in, with_user_scopes, zoho_of
+from tokenkeep.login.request import AuthorizationRequest
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, sign_in, with_user_scopes, zoho_of
 from tokenkeep.login.web import WebLogin
 
 __all__ = [
     "DEFAULT_SCOPES",
     "AuthorizationRequest",
-    "Code",
     "NotThisLogin",
-    "Wanted",
     "WebLogin",
     "sign_in",
-    "state_of",
     "with_user_scopes",
     "zoho_of",
 ]

@@ -17,30 +17,11 @@ from tokenkeep.providers.checks import Hidden
 from tokenkeep.providers.zoho import authorization_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tokenkeep.providers.zoho_data_centers import DataCenter, DataCenters
+    from tokenkeep.providers.zoho_data_centers import DataCenters
+    from tokenkeep.token import Token
 
 _ERROR = re.compile(r"[a-z0-9_]{1,64}")
 _MOST_FIELDS = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """
-    An authorization code, and what it takes to exchange it.
-
-    Args:
-        value: The code.
-        data_center: Where its user lives: only there it can be exchanged.
-        redirect_uri: The one it was sent to. None for a self client's.
-        verifier: Of PKCE. None for a self client's.
-    """
-
-    value: str = field(repr=False)
-    data_center: DataCenter
-    redirect_uri: str | None = None
-    verifier: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +44,13 @@ class AuthorizationRequest:
     state: str = field(default_factory=partial(secrets.token_urlsafe, 32), repr=False)
     verifier: str = field(default_factory=partial(secrets.token_urlsafe, 64), repr=False)
 
-    def url(self, table: DataCenters, *, client_id: str, scopes: Iterable[str]) -> str:
-        """Return where to send the browser; its data centre is one of the *table*'s."""
+    def url(self, table: DataCenters, wanted: Token) -> str:
+        """Return where to send the browser, for a token of this client and scope."""
         query = {
             "response_type": "code",
-            "client_id": client_id,
+            "client_id": wanted.client_id,
             "redirect_uri": self.redirect_uri,
-            "scope": ",".join(scopes),
+            "scope": wanted.scope,
             "state": self.state,
             # Without these two Zoho gives no refresh token, or only the first time.
             "access_type": "offline",
@@ -80,12 +61,13 @@ class AuthorizationRequest:
         endpoint = authorization_endpoint(table.by_name(self.data_center).token_endpoint)
         return f"{endpoint}?{urlencode(query)}"
 
-    def accept(self, table: DataCenters, answer: str) -> Code:
+    def accept(self, table: DataCenters, wanted: Token, answer: str) -> Token:
         """
-        Take the answer that the browser brings.
+        Take the answer that the browser brings: return *wanted* with the code that is in it.
 
         Args:
             table: The data centres that it may name.
+            wanted: As for `url`.
             answer: The address the browser was sent to, or its query.
 
         Raises:
@@ -106,11 +88,9 @@ class AuthorizationRequest:
             raise ProviderUnavailable("The answer to the login has no code in it")
         server = fields.get("accounts-server")
         center = table.by_accounts_server(server) if server else table.by_name(self.data_center)
-        return Code(
-            value=fields["code"],
-            data_center=center,
-            redirect_uri=self.redirect_uri,
-            verifier=self.verifier,
+        # Only where its user lives a code can be exchanged.
+        return wanted.but(
+            grant_token=fields["code"], redirect_uri=self.redirect_uri, data_center=center.name
         )
 
 

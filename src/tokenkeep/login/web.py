@@ -19,15 +19,14 @@ from tokenkeep import holder
 from tokenkeep.errors import NotThisLogin
 from tokenkeep.events import logger
 from tokenkeep.login.request import AuthorizationRequest, state_of
-from tokenkeep.login.sign_in import DEFAULT_SCOPES, Wanted, sign_in, with_user_scopes, zoho_of
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, sign_in, with_user_scopes, zoho_of
 from tokenkeep.providers.checks import Hidden
-from tokenkeep.token import Claim
+from tokenkeep.token import Claim, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tokenkeep.keeper import Keeper
-    from tokenkeep.token import Token
 
 LIFE = 600.0
 """How long a person may take to consent, in seconds."""
@@ -67,11 +66,11 @@ class WebLogin:
         self._keeper = keeper
         self._redirect_uri = redirect_uri
         self._home = zoho_of(keeper.providers).table.by_name(data_center)
-        self._wanted = Wanted(
+        self._wanted = Token(
             client_id=client_id,
             client_secret=client_secret,
             environment=environment,
-            scopes=with_user_scopes(DEFAULT_SCOPES if scopes is None else scopes),
+            scope=",".join(with_user_scopes(DEFAULT_SCOPES if scopes is None else scopes)),
         )
 
     def begin(self, browser: str, *, data_center: str | None = None) -> str:
@@ -103,8 +102,7 @@ class WebLogin:
         claim = Claim(nonce=nonce, holder=holder.me(), taken_at=now, length=LIFE)
         facts = Hidden(asdict(going), until=str(now + LIFE))
         self._keeper.store.hold(_name(given["browser"], going.state), claim, facts)
-        scopes = self._wanted.scopes or ()
-        return going.url(table, client_id=self._wanted.client_id, scopes=scopes)
+        return going.url(table, self._wanted)
 
     def finish(
         self, answer: str, browser: str, *, note: Callable[[str], None] = logger.warning
@@ -137,8 +135,9 @@ class WebLogin:
         if float(facts.pop("until", 0.0)) < self._keeper.clock.now():
             raise NotThisLogin
         table = zoho_of(self._keeper.providers).table
-        code = AuthorizationRequest(**facts).accept(table, given["answer"])
-        return sign_in(self._keeper, self._wanted, code, note)
+        request = AuthorizationRequest(**facts)
+        asked = request.accept(table, self._wanted, given["answer"])
+        return sign_in(self._keeper, asked, note, request)
 
 
 def _name(browser: str, state: str) -> str:
