@@ -10,10 +10,9 @@ from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tokenkeep.keeper import Keeper
-    from tokenkeep.login.request import AuthorizationRequest
     from tokenkeep.providers import Answer, Providers
     from tokenkeep.providers.zoho_data_centers import DataCenter
     from tokenkeep.token import Token
@@ -48,7 +47,7 @@ def sign_in(
     keeper: Keeper,
     asked: Token,
     note: Callable[[str], None],
-    request: AuthorizationRequest | None = None,
+    proof: Mapping[str, str] | None = None,
 ) -> Token:
     """
     Exchange a code, ask whose token it is, and store that.
@@ -61,7 +60,8 @@ def sign_in(
             Without a user the provider is asked whose it is; without an environment it is of the
             one that was consented to, where the provider says, else of production.
         note: Called with what the person should know besides.
-        request: What the code is the answer to. None for a self client's.
+        proof: The ``code_verifier`` of PKCE (RFC 7636), hidden in a table. None for a self
+            client's code.
 
     Raises:
         GrantRejected: The provider rejects the code.
@@ -72,7 +72,7 @@ def sign_in(
     center = provider.table.by_name(str(asked.data_center))
     asked = asked.but(provider=PROVIDER, issuer=center.token_endpoint)
     sent_at = time.time()
-    answer = provider.exchange(asked, code_verifier=request.verifier if request else None)
+    answer = provider.exchange(asked, **(proof or {}))
     fresh = asked.but(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
