@@ -6,7 +6,6 @@ import base64
 import os
 import ssl
 from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,24 +17,14 @@ from tokenkeep.errors import ConfigurationError
 from tokenkeep.providers.address import PORTS
 from tokenkeep.providers.checks import Hidden
 
-if TYPE_CHECKING:
-    import socket
-
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-class _Connection(HTTPSConnection):
-    """One that has half of the time for each address of a host, and all of it for TLS."""
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        connected.settimeout(2 * float(str(self.timeout)))
-        return connected
 
 
 def connection_to(address: Url, timeout: float) -> HTTPConnection:
     """
-    Return a connection that is still to be opened; *timeout*, in seconds, is for one address.
+    Return a connection that is still to be opened.
+
+    *timeout*, in seconds, is for each of its addresses, and for TLS.
 
     `ConfigurationError` where a proxy or CA bundle of the environment is no use.
     """
@@ -46,8 +35,8 @@ def connection_to(address: Url, timeout: float) -> HTTPConnection:
     tls = _tls(*map(os.environ.get, _CA_VARIABLES))
     proxy = _proxy(host, port)
     if proxy is None:
-        return _Connection(host, port, timeout=timeout, ssl_context=tls)
-    connection = _Connection(
+        return HTTPSConnection(host, port, timeout=timeout, ssl_context=tls)
+    connection = HTTPSConnection(
         str(proxy.host), proxy.port or PORTS["http"], timeout=timeout, ssl_context=tls, proxy=proxy
     )
     headers = {"Proxy-Authorization": basic(unquote(proxy.auth))} if proxy.auth else None

@@ -47,7 +47,7 @@ _Outcome = TypeVar("_Outcome")
 
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
-    *("api_domain", "scope", *answers.REFRESH_LIVES, *answers.REFRESH_ENDS),
+    *("api_domain", "scope", *answers.REFRESH_LIVES),
 }
 """Fields of an answer that are read; the others are kept as they are."""
 
@@ -333,7 +333,7 @@ class OAuth2(Provider):
             expires_in=self.lifetime(fields) or ends or known or self._lifetime,
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
-            refresh_expires_in=answers.refresh_life(fields, now),
+            refresh_expires_in=answers.refresh_life(fields),
             extra=answers.besides(fields, _OWN),
             clock_offset=reply.clock_offset,
         )
