@@ -110,9 +110,8 @@ def client_secret(path: str | None) -> str:
 
 
 def scopes_of(texts: tuple[str, ...]) -> list[str] | None:
-    """Return what to ask for, each once. None if nothing is said."""
-    scopes = [each for text in texts for each in text.replace(",", " ").split()]
-    return list(dict.fromkeys(scopes)) or None
+    """Return what to ask for. None if nothing is said."""
+    return [each for text in texts for each in text.replace(",", " ").split()] or None
 
 
 def pasted(url: str, finish: Callable[[str], Token]) -> Token:

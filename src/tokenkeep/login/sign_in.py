@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, ProviderRefused, ProviderUnavailable, letting_go
-from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
+from tokenkeep.providers.zoho import Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.providers import Answer, Providers
@@ -32,15 +32,6 @@ def zoho_of(providers: Providers) -> Zoho:
     if not isinstance(provider, Zoho):
         raise ConfigurationError(f"The provider {PROVIDER!r} of the configuration is not Zoho's")
     return provider
-
-
-def with_user_scopes(scopes: Sequence[str]) -> list[str]:
-    """Return the scopes and those it takes to name the user, none of them twice."""
-    wanted = list(scopes)
-    for scope in USER_SCOPES:
-        if scope not in wanted and f"{scope.rpartition('.')[0]}.ALL" not in wanted:
-            wanted.append(scope)
-    return wanted
 
 
 def sign_in(

@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tokenkeep import holder
 from tokenkeep.errors import NotThisLogin, ProviderRefused, ProviderUnavailable
 from tokenkeep.events import logger
-from tokenkeep.login.sign_in import DEFAULT_SCOPES, sign_in, with_user_scopes, zoho_of
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, sign_in, zoho_of
 from tokenkeep.providers.checks import Hidden
-from tokenkeep.providers.zoho import authorization_endpoint
+from tokenkeep.providers.zoho import USER_SCOPES, authorization_endpoint
 from tokenkeep.token import Claim, Token
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class WebLogin:
             state=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(64),
             data_center=center.name,
-            scope=",".join(self._scopes if user else with_user_scopes(self._scopes)),
+            scope=",".join(dict.fromkeys([*self._scopes, *(() if user else USER_SCOPES)])),
             user=user or "",
             until=str(now + LIFE),
         )

@@ -121,14 +121,12 @@ class Providers:
         default: str = "zoho",
         options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
-        if not isinstance(default, str):
-            wrong = type(default).__name__
-            raise TypeError(f"The default provider is given by its name, not by a {wrong}")
         known = {} if options is None else options
-        if not (isinstance(known, Mapping) and all(map(_is_given, known, known.values()))):
+        so = isinstance(default, str) and isinstance(known, Mapping)
+        if not (so and all(map(_is_given, known, known.values()))):
             raise TypeError(
-                "Providers are given by name, each a Provider or its options, as in "
-                'Providers("acme", {"acme": …})'
+                "Providers are given by name, the default one too, each a Provider or its "
+                'options, as in Providers("acme", {"acme": …})'
             )
         self.default = default
         self._made = {name: one for name, one in known.items() if isinstance(one, Provider)}

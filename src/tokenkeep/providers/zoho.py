@@ -46,10 +46,10 @@ _LONGEST_IN_SECONDS = 86_400.0
 _BAD_REQUEST = 400
 
 _CRM_CODES = frozenset(
-    {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE", "AUTHORIZATION_FAILED"}
-    | {"OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "INTERNAL_ERROR", "TOO_MANY_REQUESTS"}
+    {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"}
+    | {"OAUTH_SCOPE_MISMATCH", "NO_PERMISSION"}
 )
-"""Error codes of Zoho CRM that may be shown: any other text may repeat what was sent."""
+"""What Zoho CRM refuses a token with. No other code is shown: it may repeat what was sent."""
 
 
 class Zoho(OAuth2):
