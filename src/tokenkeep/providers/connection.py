@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import ssl
+from contextlib import suppress
 from functools import cache
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
@@ -15,7 +16,6 @@ from urllib3.util import Url, parse_url
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.providers.address import PORTS
-from tokenkeep.providers.checks import Hidden
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -51,18 +51,15 @@ def basic(pair: str) -> str:
 
 def _proxy(host: str, port: int) -> Url | None:
     """Return the proxy of the environment, chosen as requests would. None if there is none."""
-    given = Hidden(getproxies())
-    name = "https" if given.get("https") else "all"
-    if not given.get(name) or proxy_bypass(f"{host}:{port}") or proxy_bypass(host.strip("[]")):
+    known = getproxies()
+    given = known.get("https") or known.get("all")
+    if not given or proxy_bypass(f"{host}:{port}"):
         return None
-    try:
-        proxy = parse_url(given[name] if "://" in given[name] else f"http://{given[name]}")
-    except LocationParseError:
-        proxy = Url()
-    if proxy.scheme == "http" and proxy.host:
-        return proxy
-    del proxy
-    # Not shown, nor in this frame's locals: there may be a password in it.
+    with suppress(LocationParseError):
+        proxy = parse_url(given if "://" in given else f"http://{given}")
+        if proxy.scheme == "http" and proxy.host:
+            return proxy
+    # Not shown: there may be a password in it.
     raise ConfigurationError(
         f"The proxy set for {host} is not one tokenkeep can use",
         hint="HTTPS_PROXY takes http://host:port",
