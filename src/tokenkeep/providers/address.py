@@ -18,11 +18,13 @@ _PLAIN = re.compile(r"[!-\[\]-~]+")  # visible, and no backslash, which some tak
 
 def parse(url: object) -> Url:
     """Take apart a URL of https, or http to loopback; `ConfigurationError` for all else."""
-    text = str(url)
+    text = url if isinstance(url, str) else ""
     found = _read(text) if _PLAIN.fullmatch(text) else None
     if found is None or found.scheme not in PORTS or found.auth or "#" in text:
         # Not shown where a password or a token may be in it.
-        shown = "A URL with '@', '?' or '#' in it" if set("@?#") & set(text) else repr(url)
+        shown = repr(url) if isinstance(url, str) else "What is no text"
+        if set("@?#") & set(text):
+            shown = "A URL with '@', '?' or '#' in it"
         raise ConfigurationError(
             f"{shown} is not a URL tokens can be sent to",
             hint="Write https://host[:port]/path, without user name or fragment",

@@ -139,8 +139,8 @@ class OAuth2(Provider):
         clock: Callable[[], float] = time.time,
     ) -> None:
         expect("name", name, "a text", so=isinstance(name, str))
-        expect("profile", profile, "a Profile", so=isinstance(profile, Profile | None))
-        expect("errors", errors, "a table of codes", so=isinstance(errors, Mapping | None))
+        expect("profile", profile, "a Profile, or a table", so=isinstance(profile, Profile | None))
+        expect("errors", errors, "a table of error codes", so=isinstance(errors, Mapping | None))
         expect("grant", grant, " or ".join(_GRANTS), so=grant in _GRANTS)
         expect("client_auth", client_auth, " or ".join(_AUTHS), so=client_auth in _AUTHS)
         for url in (issuer, revocation_endpoint):
