@@ -362,13 +362,10 @@ class SDKStore:
         return self.keeper.valid(stored, client_secret=asked.client_secret, issuer=issuer)
 
     def _issuer(self, token: Token) -> str | None:
-        """Return where a token is renewed: as it says, as its API's host does, or where we are."""
-        if token.issuer:
-            return token.issuer
-        known = self.keeper.providers.named(PROVIDER).issuer(self._place(token.api_domain))
+        """Return where a token is renewed: as it says, else where the SDK works."""
         environment = _environment()
-        if known or environment is None:
-            return known
+        if token.issuer or environment is None:
+            return token.issuer
         here = self._place(environment.url)
         # One of another data centre would be sent to the wrong one.
         is_here = here is None or token.data_center in (None, here.data_center)
