@@ -193,10 +193,12 @@ class SDKStore:
         _expect_token(token)
         with _sdk_errors:
             environment = _environment()
+            named = token.get_api_domain() or None
             # By now the SDK has set the environment to the token's own; the
             # api_domain may be one it took over from Zoho's answer.
-            url = environment.url if environment else token.get_api_domain()
-            place = self._place(url)
+            url = environment.url if environment else named
+            place, own = self._place(url), self._place(named)
+            agrees = place and own and place.environment == own.environment
             issuer = environment.accounts_url if environment else None
             end = _seconds(token.get_expires_in())
             given = ours(
@@ -204,7 +206,7 @@ class SDKStore:
                 place,
                 expires_at=None if end is None else end + self.keeper.clock_errors.of(issuer),
                 redirect_uri=token.get_redirect_url(),
-                api_domain=self._api_domain(token, place),
+                api_domain=named if agrees else url,
                 issuer=issuer,
             )
             try:
@@ -449,16 +451,6 @@ class SDKStore:
             return own
         environment = _environment()
         return self._place(environment.url) if environment else own
-
-    def _api_domain(self, token: Any, asked: Place | None) -> str | None:
-        """Return where the token's API is; never that of another environment than asked for."""
-        environment = _environment()
-        named = token.get_api_domain() or None
-        if environment is None:
-            return named
-        place = self._place(named)
-        agrees = place is not None and place.environment == (asked and asked.environment)
-        return named if agrees else str(environment.url)
 
     def _shown_expiry(self, token: Token) -> float | None:
         if token.expires_at is None or token.status is not Status.OK:
