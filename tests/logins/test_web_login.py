@@ -99,21 +99,73 @@ def test_stored_and_the_answer_lost(logins, open_keeper, monkeypatch):
 
 @pytest.mark.parametrize(
     ("answer", "browser", "after"),
-    [(None, "another", 0), (None, "", 0), (None, "browser", 601), ("code=y", "browser", 0),
-     ("state=x&code=y", "browser", 0)],
+    [
+        (None, "another", 0),
+        (None, "", 0),
+        (None, "browser", 601),
+        *((wrong, "browser", 0) for wrong in (
+            "code=y", "state=", "code=y&state=", "state=x&code=y", "code=y&state={state}x",
+            "code=y&state=\ud800", "code=y&state={state}&state={state}",
+            "code=y&state={state}&code=z", "&".join(["a=b"] * 99), "http://[x?state={state}",
+        )),
+    ],
 )  # fmt: skip
 def test_not_this_one(*, logins, zoho, answer, browser, after):
     """An answer to another browser, to nothing, or after ten minutes asks nobody."""
     clock = FakeClock()
     right = consent(logins(clock=clock).begin("browser"))
     clock.advance(after)
+    state = dict(parse_qsl(right))["state"]
 
     with pytest.raises(NotThisLogin):
-        logins(clock=clock).finish(answer or right, browser)
+        logins(clock=clock).finish((answer or right).format(state=state), browser)
 
     assert zoho.counters.token_calls() == 0
     if not after:
         assert logins(clock=clock).finish(right, "browser").user
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("error=access_denied", tokenkeep.ProviderRefused),
+        ("error=<script>", tokenkeep.ProviderRefused),
+        ("error=s3cret+x&code=s3cret", tokenkeep.ProviderRefused),
+        ("code=&id_token=s3cret", tokenkeep.ProviderUnavailable),
+        ("code=s3cret&accounts-server=https://zoho.com.evil.example", tokenkeep.UnknownName),
+        ("code=s3cret&accounts-server=http://accounts.zoho.com", tokenkeep.UnknownName),
+        ("code=s3cret&accounts-server=https://evil@zoho.example", tokenkeep.UnknownName),
+    ],
+)
+def test_what_can_go_wrong_is_named(*, logins, zoho, answer, error):
+    """Each has its error, and nobody is asked; no code is in a report."""
+    state = dict(parse_qsl(urlsplit(logins().begin("browser")).query))["state"]
+    with pytest.raises(error) as caught:
+        logins().finish(f"https://app.example/callback?state={state}&{answer}", "browser")
+
+    for said in ("<script>", "evil"):
+        assert said not in str(caught.value)
+    for secret in ("s3cret", state):
+        assert secret not in reported(caught.value)
+    assert zoho.counters.token_calls() == 0
+
+
+def test_no_two_are_alike(logins):
+    """What binds an answer to its login, and a code to who asked, is random."""
+    first, second = (dict(parse_qsl(urlsplit(logins().begin("b")).query)) for _ in range(2))
+
+    assert first["state"] != second["state"]
+    assert first["code_challenge"] != second["code_challenge"]
+    assert ("S256", 43) == (first["code_challenge_method"], len(first["code_challenge"]))
+
+
+def test_whose_it_is(logins):
+    """Said by who begins it, nobody is asked, and no scope for that is asked for."""
+    url = logins().begin("browser", user="ana")
+
+    assert "users.READ" not in url
+    assert "users.READ" in logins().begin("browser")
+    assert "ana" == logins().finish(consent(url), "browser").user
 
 
 @pytest.mark.parametrize("blank", ["", " ", None])

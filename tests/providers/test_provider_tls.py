@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 from provider_server import SECRETS, assert_error_is_clean, drip, response
@@ -69,19 +68,6 @@ def test_trusted(serve, wrap, authority, monkeypatch, variable):
     server = serve(response(b"{}"), wrap=wrap)
 
     assert post(f"https://{server.netloc}/").body == b"{}"
-
-
-@pytest.mark.usefixtures("trusted")
-def test_slow_handshake(serve, wrap):
-    """It has all of the time that is left, though an address has but half."""
-
-    def late(connection):
-        time.sleep(2.3)
-        return wrap(connection)
-
-    server = serve(response(b"{}"), wrap=late)
-
-    assert post(f"https://{server.netloc}/", 4).body == b"{}"
 
 
 @pytest.mark.parametrize(

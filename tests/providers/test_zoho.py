@@ -177,6 +177,9 @@ def test_current_user(asked):
         ("users", {"code": "OAUTH_SCOPE_MISMATCH"}, "401 No", r"SCOPE_MISMATCH.*users\.READ"),
         ("org", {"code": "INVALID_TOKEN"}, "401 No", "INVALID_TOKEN"),
         ("users", {"code": "1000_s3cret"}, "401 No", "did not say email"),
+        # The token is good all the same: a login is not given up.
+        ("org", {"code": "TOO_MANY_REQUESTS"}, "429 Slow", "did not say zgid"),
+        ("users", {"code": "INTERNAL_ERROR"}, "500 Oops", "did not say email"),
         ("users", {"code": ["s3cret"]}, "401 No", "did not say email"),
         ("users", "", "204 No Content", "did not say email"),
         ("users", {"users": ["x"]}, "200 OK", "did not say email"),

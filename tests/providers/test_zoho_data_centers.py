@@ -127,7 +127,7 @@ A, B = "https://a.example", "https://b.example"
     [
         ({"accounts": A}, r"centers.mars\]: missing a required argument: 'production'"),
         ({"acounts": A, "production": B}, "argument.*It takes name, accounts, production"),
-        ({"accounts": 7, "production": B}, r"centers.mars\]: accounts has to be a text"),
+        ({"accounts": 7, "production": B}, r"centers.mars\]: What is no text is not a URL"),
         ({"accounts": A, "production": B, "aliases": "a.example"}, "has to be a list of hosts"),
         ({"accounts": A, "production": B, "aliases": [["a"]]}, "has to be a list of hosts"),
         ("a text", r"centers.mars\] has to be a table"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from contextlib import nullcontext
 from functools import partial
@@ -17,24 +18,14 @@ from tokenkeep.cli.session import Session, filled, pass_session
 from tokenkeep.config import settings
 from tokenkeep.errors import ProviderUnavailable, TokenKeepError
 from tokenkeep.keeper import Keeper
-from tokenkeep.login import (
-    DEFAULT_SCOPES,
-    AuthorizationRequest,
-    Code,
-    NotThisLogin,
-    Wanted,
-    sign_in,
-    with_user_scopes,
-    zoho_of,
-)
+from tokenkeep.login import DEFAULT_SCOPES, NotThisLogin, WebLogin, sign_in, zoho_of
 from tokenkeep.lookup import trimmed
 from tokenkeep.providers import address
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-
-    from tokenkeep.token import Token
 
 CLIENT_ID = "TOKENKEEP_CLIENT_ID"
 CLIENT_SECRET = "TOKENKEEP_CLIENT_SECRET"  # noqa: S105  # the variable's name
@@ -75,33 +66,36 @@ def login(session: Session, /, **given: Any) -> None:
     elif not by_code:
         waiting = browser.Loopback(uri)
     with waiting as here:
-        table = zoho_of(settings(store=session.store).providers()).table
-        center = table.by_name(given["data_center"])
+        zoho = zoho_of(settings(store=session.store).providers())
+        center = zoho.table.by_name(given["data_center"])
         if given["environment"]:
             center.api_domain(given["environment"])  # or there is no such environment
-        wanted = Wanted(
+        wanted = Token(
             client_id=environment.plain(given["client_id"]),
             client_secret=None if given["public"] else client_secret(given["client_secret_file"]),
             environment=given["environment"],
-            scopes=None if by_code else scopes_of(given),
+            data_center=center.name,
             user=given["user"],
-        )
-        code = by_code and Code(
-            value=secrets_in.from_file(by_code, "grant code"), data_center=center
+            grant_token=by_code and secrets_in.from_file(by_code, "grant code"),
         )
         # Only now that all is known; but before anybody consents to what can't be kept.
         keeper = Keeper(session.open(session.url(), make=True))
-        sign = partial(sign_in, keeper, wanted, note=session.note)
-        if code:
-            token = sign(code)
+        if by_code:
+            token = sign_in(keeper, wanted, session.note)
         else:
-            request = AuthorizationRequest(
-                data_center=center.name, redirect_uri=here.redirect_uri if here else uri
+            logins = WebLogin(
+                keeper,
+                client_id=str(wanted.client_id),
+                client_secret=wanted.client_secret,
+                redirect_uri=here.redirect_uri if here else uri,
+                data_center=center.name,
+                scopes=scopes_of(given["scopes"]),
+                environment=wanted.environment,
             )
-            scopes = wanted.scopes or ()
-            url = request.url(table, client_id=wanted.client_id, scopes=scopes)
-            accept = partial(request.accept, table)
-            token = consented(url, here, accept, sign) if here else pasted(url, accept, sign)
+            browser_id = secrets.token_urlsafe(32)
+            url = logins.begin(browser_id, user=given["user"])
+            finish = partial(logins.finish, browser=browser_id, note=session.note)
+            token = consented(url, here, finish) if here else pasted(url, finish)
     told = f"Logged in {named(token)}: {token.data_center}, {token.environment}"
     session.tell(told, describe(keeper, token))
 
@@ -115,39 +109,31 @@ def client_secret(path: str | None) -> str:
     return given or secrets_in.from_prompt("client secret", instead)
 
 
-def scopes_of(given: dict[str, Any]) -> list[str]:
-    """Return what to ask for: also for naming the user, where nobody did."""
-    scopes = [each for text in given["scopes"] for each in text.replace(",", " ").split()]
-    scopes = list(dict.fromkeys(scopes or DEFAULT_SCOPES))
-    return scopes if given["user"] else with_user_scopes(scopes)
+def scopes_of(texts: tuple[str, ...]) -> list[str] | None:
+    """Return what to ask for. None if nothing is said."""
+    return [each for text in texts for each in text.replace(",", " ").split()] or None
 
 
-def pasted(url: str, accept: Callable[[str], Code], sign: Callable[[Code], Token]) -> Token:
+def pasted(url: str, finish: Callable[[str], Token]) -> Token:
     """Let a person bring the answer by hand, and make a stored token of it."""
     click.echo(f"Open this address in a browser:\n\n{url}\n", err=True)
     click.echo("The page it ends on need not load: its address is the answer.", err=True)
     try:
         # In no local variable: a code is a secret.
-        code = accept(click.prompt("Paste that address", err=True))
+        return finish(click.prompt("Paste that address", err=True))
     except NotThisLogin:
         raise click.UsageError(
             "That address is not the answer to this login. Nothing was sent; start again"
         ) from None
-    return sign(code)
 
 
-def consented(
-    url: str,
-    here: browser.Loopback,
-    accept: Callable[[str], Code],
-    sign: Callable[[Code], Token],
-) -> Token:
+def consented(url: str, here: browser.Loopback, finish: Callable[[str], Token]) -> Token:
     """Ask in a browser, make a stored token of what comes back, and tell it there how it went."""
     outcome: list[Token | Exception] = []
 
     def answer(query: str) -> browser.Page:
         try:
-            outcome.append(token := sign(accept(query)))
+            outcome.append(token := finish(query))
         except NotThisLogin:
             click.echo("An answer to another login was refused; still waiting", err=True)
             return 400, "Not this login", "This answer belongs to no login of here."

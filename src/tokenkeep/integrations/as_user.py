@@ -85,13 +85,10 @@ def switched_to(
 
 def environment_of(token: Token) -> Any:
     """Return the SDK's environment of a token: API, accounts and upload hosts are its own."""
-    for name in dir(dc):
-        center = getattr(dc, name)
-        if name.endswith("DataCenter") and center is not dc.DataCenter:
-            for known in (center.PRODUCTION(), center.SANDBOX(), center.DEVELOPER()):
-                if known.url == token.api_domain:
-                    known.accounts_url = token.issuer or known.accounts_url
-                    return known
+    known = dc.DataCenter.get(token.api_domain)
+    if known is not None:
+        known.accounts_url = token.issuer or known.accounts_url
+        return known
     if not (token.api_domain and token.issuer):
         raise ConfigurationError(
             "This token does not say where its API is",

@@ -12,6 +12,8 @@ from weakref import WeakValueDictionary
 from tokenkeep import holder
 from tokenkeep.errors import RenewalTimeout, StoreConflict, StoreError, letting_go
 from tokenkeep.lookup import first_login_of
+from tokenkeep.providers.base import Profile
+from tokenkeep.renewal.watch import Watch
 from tokenkeep.token import Claim, Status, Token
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ WAIT = 45.0
 LENGTH = 60.0
 """How long a lease is believed whose holder is on another host, in seconds."""
 
+_LEASES = Profile(claim_length=LENGTH)
 _PAUSE = 0.05
-_MOST = 1000
 
 
 class _ThisThread(threading.local):
@@ -54,7 +56,7 @@ class FirstLogins:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._seen: dict[str, float] = {}
+        self._watch = Watch(clock)
         # Of each thread: the names of what it logs in with, by the versions of its leases.
         self._mine = threading.local()
 
@@ -109,10 +111,7 @@ class FirstLogins:
             return name == _this_thread.name or name not in _living
         if holder.is_here(held.holder):
             return holder.is_dead(held.holder)
-        now = self._clock.monotonic()
-        if len(self._seen) > _MOST:
-            self._seen.clear()
-        return now - self._seen.setdefault(held.nonce, now) >= LENGTH
+        return self._watch.takeable(held, _LEASES)
 
     def _saved(self, asked: Token) -> Token | None:
         """Return what a login has saved. A dead row is what it is to replace."""

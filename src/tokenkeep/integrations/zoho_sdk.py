@@ -71,8 +71,8 @@ _NOTHING = Token()
 _FILLED = ("client_id", "client_secret", "grant_token", "api_domain")
 """What is filled into the SDK's token only where it is missing; and the redirect URI."""
 
-_MOST_KNOWN = 1000
-"""How many credentials are remembered to have been looked at."""
+_MOST_TOLD = 1000
+"""Of how many credentials is told that they were not used."""
 
 
 class SDKStore:
@@ -117,8 +117,8 @@ class SDKStore:
         opened = store if isinstance(store, TokenStore) else open_store(store, clock=clock)
         self.keeper: Keeper = _Keeper(opened, clock=clock, on_event=on_event)
         self._logins = FirstLogins(self.keeper.store, self._clock)
-        # Hashes of the credentials that were looked at: rows', and those that were told of.
-        self._known: set[int] = set()
+        # Hashes of the credentials that were told of.
+        self._told: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<SDKStore {self.keeper.store!r}>"
@@ -160,7 +160,6 @@ class SDKStore:
             if found is None:
                 return None
             token_id = asked.id or str(found.id)
-            self._is_new(found.grant_token)  # not any more: it is filled in
             return fill(token, found, self._shown_expiry(found), token_id)
 
     def find_token_by_id(self, id: str) -> Any:  # noqa: A002  # the SDK's own name
@@ -176,7 +175,6 @@ class SDKStore:
         with _sdk_errors:
             self._logins.over()
             valid = self._renewed(self._existing(id))
-            self._warn_if_unused(_token_in_use(id), valid)
             return theirs(valid, self._shown_expiry(valid), id)
 
     def save_token(self, token: Any) -> None:
@@ -195,10 +193,12 @@ class SDKStore:
         _expect_token(token)
         with _sdk_errors:
             environment = _environment()
+            named = token.get_api_domain() or None
             # By now the SDK has set the environment to the token's own; the
             # api_domain may be one it took over from Zoho's answer.
-            url = environment.url if environment else token.get_api_domain()
-            place = self._place(url)
+            url = environment.url if environment else named
+            place, own = self._place(url), self._place(named)
+            agrees = place and own and place.environment == own.environment
             issuer = environment.accounts_url if environment else None
             end = _seconds(token.get_expires_in())
             given = ours(
@@ -206,7 +206,7 @@ class SDKStore:
                 place,
                 expires_at=None if end is None else end + self.keeper.clock_errors.of(issuer),
                 redirect_uri=token.get_redirect_url(),
-                api_domain=self._api_domain(token, place),
+                api_domain=named if agrees else url,
                 issuer=issuer,
             )
             try:
@@ -364,13 +364,10 @@ class SDKStore:
         return self.keeper.valid(stored, client_secret=asked.client_secret, issuer=issuer)
 
     def _issuer(self, token: Token) -> str | None:
-        """Return where a token is renewed: as it says, as its API's host does, or where we are."""
-        if token.issuer:
-            return token.issuer
-        known = self.keeper.providers.named(PROVIDER).issuer(self._place(token.api_domain))
+        """Return where a token is renewed: as it says, else where the SDK works."""
         environment = _environment()
-        if known or environment is None:
-            return known
+        if token.issuer or environment is None:
+            return token.issuer
         here = self._place(environment.url)
         # One of another data centre would be sent to the wrong one.
         is_here = here is None or token.data_center in (None, here.data_center)
@@ -388,14 +385,14 @@ class SDKStore:
         return stored
 
     def _warn_if_unused(self, token: Any, valid: Token) -> None:
-        """Tell once that a new credential was not used, because the row that was found works."""
-        if token is None:
-            return
+        """Tell once that a new credential was not used, because the user's login works."""
         for what, new, own in (
             ("grant", token.get_grant_token(), valid.grant_token),
             ("refresh", token.get_refresh_token(), valid.refresh_token),
         ):
-            if new and self._is_new(new) and new != own and not is_older(valid, new):
+            is_news = new and new != own and not is_older(valid, new)
+            if is_news and hash(new) not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(hash(new))
                 logger.warning(
                     "A %s token was given for user %s, whose stored login %s works: it was not "
                     "used. To log in with it, for other scopes say, delete or revoke the stored "
@@ -405,14 +402,6 @@ class SDKStore:
                     visible(str(valid.id)),
                     visible(str(valid.id)),
                 )
-
-    def _is_new(self, credential: str | None) -> bool:
-        """Tell whether a credential was not looked at before; from now on it was."""
-        known = hash(credential) in self._known
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known.add(hash(credential))
-        return not known
 
     def _first_login(self, asked: Token) -> Token | None:
         from tokenkeep.providers.address import is_sendable
@@ -462,16 +451,6 @@ class SDKStore:
             return own
         environment = _environment()
         return self._place(environment.url) if environment else own
-
-    def _api_domain(self, token: Any, asked: Place | None) -> str | None:
-        """Return where the token's API is; never that of another environment than asked for."""
-        environment = _environment()
-        named = token.get_api_domain() or None
-        if environment is None:
-            return named
-        place = self._place(named)
-        agrees = place is not None and place.environment == (asked and asked.environment)
-        return named if agrees else str(environment.url)
 
     def _shown_expiry(self, token: Token) -> float | None:
         if token.expires_at is None or token.status is not Status.OK:
@@ -599,12 +578,6 @@ def _brings_another_login(asked: Token, stored: Token) -> bool:
     return (asked.grant_token or stored.grant_token) != stored.grant_token or (
         asked.refresh_token or stored.refresh_token
     ) != stored.refresh_token
-
-
-def _token_in_use(token_id: str) -> Any:
-    """Return the OAuthToken with an id that the SDK works with now. None if it is another one."""
-    token = getattr(Initializer.get_initializer(), "token", None)
-    return token if isinstance(token, OAuthToken) and token.get_id() == token_id else None
 
 
 def _environment() -> Any:

@@ -1,25 +1,12 @@
 """
 Logging people in with Zoho.
 
-`WebLogin` is for web applications. It and the command line are made of
-`AuthorizationRequest`, which makes the address to send a browser to and
-accepts the one answer, and `sign_in`, which makes a stored token of that.
+`WebLogin` leads a person through the provider's page: in a web application, and for the command
+line. `sign_in` makes a stored token of the code that comes back, or of a self client's.
 """
 
 from tokenkeep.errors import NotThisLogin
-from tokenkeep.login.request import AuthorizationRequest, Code, state_of
-from tokenkeep.login.sign_in import DEFAULT_SCOPES, Wanted, sign_in, with_user_scopes, zoho_of
+from tokenkeep.login.sign_in import DEFAULT_SCOPES, sign_in, zoho_of
 from tokenkeep.login.web import WebLogin
 
-__all__ = [
-    "DEFAULT_SCOPES",
-    "AuthorizationRequest",
-    "Code",
-    "NotThisLogin",
-    "Wanted",
-    "WebLogin",
-    "sign_in",
-    "state_of",
-    "with_user_scopes",
-    "zoho_of",
-]
+__all__ = ["DEFAULT_SCOPES", "NotThisLogin", "WebLogin", "sign_in", "zoho_of"]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import ConfigurationError, ProviderRefused, ProviderUnavailable, letting_go
-from tokenkeep.providers.zoho import USER_SCOPES, Zoho, current_user
+from tokenkeep.providers.zoho import Zoho, current_user
 from tokenkeep.renewal.outcomes import expiry
-from tokenkeep.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from tokenkeep.keeper import Keeper
-    from tokenkeep.login.request import Code
     from tokenkeep.providers import Answer, Providers
     from tokenkeep.providers.zoho_data_centers import DataCenter
+    from tokenkeep.token import Token
 
 PROVIDER = "zoho"
 
@@ -28,28 +26,6 @@ _NOT_ALLOWED_TO_ASK = ("OAUTH_SCOPE_MISMATCH", "NO_PERMISSION")
 """With these the token is good, but may not ask whose it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """
-    What is to be logged in.
-
-    Args:
-        client_id: The client.
-        client_secret: None for a public client.
-        environment: None means the one that was consented to, where the
-            provider says, else production.
-        scopes: What was asked for. None if that is not known, for a self
-            client's code.
-        user: Whose token it will be. None means that the provider is asked.
-    """
-
-    client_id: str
-    client_secret: str | None = field(repr=False)
-    environment: str | None = None
-    scopes: Sequence[str] | None = None
-    user: str | None = None
-
-
 def zoho_of(providers: Providers) -> Zoho:
     """Return the configured Zoho, which knows the data centres; else `ConfigurationError`."""
     provider = providers.named(PROVIDER)
@@ -58,53 +34,49 @@ def zoho_of(providers: Providers) -> Zoho:
     return provider
 
 
-def with_user_scopes(scopes: Sequence[str]) -> list[str]:
-    """Return the scopes and those it takes to name the user, none of them twice."""
-    wanted = list(scopes)
-    for scope in USER_SCOPES:
-        if scope not in wanted and f"{scope.rpartition('.')[0]}.ALL" not in wanted:
-            wanted.append(scope)
-    return wanted
-
-
-def sign_in(keeper: Keeper, wanted: Wanted, code: Code, note: Callable[[str], None]) -> Token:
+def sign_in(
+    keeper: Keeper,
+    asked: Token,
+    note: Callable[[str], None],
+    proof: Mapping[str, str] | None = None,
+) -> Token:
     """
     Exchange a code, ask whose token it is, and store that.
 
     Stored whole or not at all: what can't be stored is revoked again.
 
-    *wanted* is what the code was asked for with; *note* is called with what the person should
-    know besides.
+    Args:
+        keeper: Where it goes.
+        asked: The code, and what it was asked for with: client, redirect URI, data centre, scope.
+            Without a user the provider is asked whose it is; without an environment it is of the
+            one that was consented to, where the provider says, else of production.
+        note: Called with what the person should know besides.
+        proof: The ``code_verifier`` of PKCE (RFC 7636), hidden in a table. None for a self
+            client's code.
 
     Raises:
         GrantRejected: The provider rejects the code.
         RenewalError: The provider refuses, or can't be reached.
         StoreError: The token can't be stored.
     """
-    provider, center = zoho_of(keeper.providers), code.data_center
-    asked = Token(
-        provider=PROVIDER,
-        client_id=wanted.client_id,
-        client_secret=wanted.client_secret,
-        grant_token=code.value,
-        redirect_uri=code.redirect_uri,
-        issuer=center.token_endpoint,
-    )
+    provider = zoho_of(keeper.providers)
+    center = provider.table.by_name(str(asked.data_center))
+    asked = asked.but(provider=PROVIDER, issuer=center.token_endpoint)
     sent_at = time.time()
-    answer = provider.exchange(asked, code_verifier=code.verifier)
+    answer = provider.exchange(asked, **(proof or {}))
     fresh = asked.but(
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
         expires_at=expiry(answer, sent_at),
         refresh_expires_at=answer.refresh_expires_in and sent_at + answer.refresh_expires_in,
         extra=answer.extra,
-        scope=answer.scope or (",".join(wanted.scopes) if wanted.scopes else None),
+        scope=answer.scope or asked.scope,
+        environment=None,  # as the host of its API has it
     )
     try:
-        environment = _environment(provider, center, answer, wanted.environment)
+        environment = _environment(provider, center, answer, asked.environment)
         fresh = fresh.but(api_domain=center.api_domain(environment))
-        user = wanted.user or _whose(fresh, note)
-        stored = keeper.save(fresh.but(user=user))
+        stored = keeper.save(fresh.but(user=asked.user or _whose(fresh, note)))
     except BaseException:
         # Also for Ctrl-C: nobody would ever use or revoke it again.
         with letting_go():  # what went wrong before is what is said

@@ -8,9 +8,10 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import UnknownName
 from tokenkeep.providers.base import Answer, Place, Profile, Provider, Reply
-from tokenkeep.providers.checks import Hidden, expect, expect_taken
+from tokenkeep.providers.checks import expect, expect_taken
 
 if TYPE_CHECKING:
     from tokenkeep.token import Token
@@ -24,7 +25,6 @@ __all__ = [
     "Providers",
     "Reply",
     "configured",
-    "provider",
 ]
 
 PROVIDERS = {
@@ -42,27 +42,6 @@ _DESCRIBE = (
 )
 
 
-def provider(name: str, /, **options: object) -> Provider:
-    """
-    Make the provider of that name.
-
-    Args:
-        name: One of `PROVIDERS`, or of the entry point group
-            ``tokenkeep.providers`` of an installed package.
-        options: As the provider's class takes them.
-
-    Raises:
-        UnknownName: There is none of that name.
-        ConfigurationError: It does not take these options.
-    """
-    make = _load(name)
-    given = Hidden(options)
-    del options  # crash reports show the locals of each frame
-    expect_taken(given, make, f"Provider {name!r}")
-    made: Provider = make(**given)
-    return made
-
-
 def _load(name: str) -> Any:
     if name in PROVIDERS:
         module, _, attribute = PROVIDERS[name].partition(":")
@@ -78,44 +57,50 @@ def _load(name: str) -> Any:
     )
 
 
+@without_frames
 def configured(name: str, options: Mapping[str, object] | None) -> Provider:
     """
     Make the provider that a configuration describes, whose tokens are stored under *name*.
 
-    *options* are as its class takes them; None means that there is no description. ``kind`` names
-    that class as for `provider`, which says what may be raised, and is *name* if missing. Of a
-    ``profile`` that is a table only what it names is changed: the rest stays the provider's own.
+    Args:
+        name: The name in the configuration.
+        options: As its class takes them. ``kind`` names that class: one of `PROVIDERS`, or of the
+            entry point group ``tokenkeep.providers`` of an installed package; *name* if missing.
+            Of a ``profile`` that is a table only what it names is changed: the rest stays the
+            provider's own. None means that there is no description.
+
+    Raises:
+        UnknownName: There is none of that name.
+        ConfigurationError: It does not take these options.
     """
-    rest, is_described = Hidden(options or {}), options is not None
-    del options  # as above
-    kind = rest.pop("kind", None)
+    given: dict[str, Any] = {**(options or {})}
+    kind = given.pop("kind", None)
     expect("kind", kind, "the name of a provider", so=isinstance(kind, str | None))
     if kind is None:
         try:
             _load(name)
         except UnknownName as exc:
-            if is_described:
+            if options is not None:
                 exc.what = f"Provider {name!r} has no kind"
             exc.hint = f"{exc.hint}. {_DESCRIBE.format(name)}"
             raise
         kind = name
     if kind == "oauth2":
-        rest.setdefault("name", name)
-    if isinstance(rest.get("profile"), Profile | None):
-        return provider(kind, **rest)
-    changed = rest.pop("profile")
-    expect("profile", changed, "a table", so=isinstance(changed, Mapping))
+        given.setdefault("name", name)
+    changed = given.pop("profile") if isinstance(given.get("profile"), Mapping) else {}
     expect_taken(changed, Profile, "profile")
-    made = provider(kind, **rest)
-    made.profile = replace(made.profile, **changed)
+    make = _load(kind)
+    expect_taken(given, make, f"Provider {kind!r}")
+    made: Provider = make(**given)
+    if changed:
+        made.profile = replace(made.profile, **changed)
     return made
 
 
 def expect_providers(given: object) -> None:
     """Raise `TypeError` for what is neither `Providers` nor None."""
-    wrong = None if isinstance(given, Providers | None) else type(given).__name__
-    del given  # crash reports show the locals of each frame
-    if wrong is not None:
+    if not isinstance(given, Providers | None):
+        wrong = type(given).__name__
         raise TypeError(f'providers has to be Providers("acme", {{"acme": …}}), not a {wrong}')
 
 
@@ -130,24 +115,22 @@ class Providers:
             which are known anyway.
     """
 
+    @without_frames
     def __init__(
         self,
         default: str = "zoho",
         options: Mapping[str, Provider | Mapping[str, object]] | None = None,
     ) -> None:
-        is_mapping = isinstance(options, Mapping | None)
-        self._known = known = Hidden(options or {}) if is_mapping else Hidden()
-        del options  # crash reports show the locals of each frame
-        if not isinstance(default, str):
-            wrong = type(default).__name__
-            raise TypeError(f"The default provider is given by its name, not by a {wrong}")
-        self.default = default
-        is_one = [isinstance(known[name], Provider | Mapping) for name in known]
-        if not (is_mapping and all(is_one) and all(isinstance(name, str) for name in known)):
+        known = {} if options is None else options
+        so = isinstance(default, str) and isinstance(known, Mapping)
+        if not (so and all(map(_is_given, known, known.values()))):
             raise TypeError(
-                "Providers are given by name, each a Provider or its options, as in "
-                'Providers("acme", {"acme": …})'
+                "Providers are given by name, the default one too, each a Provider or its "
+                'options, as in Providers("acme", {"acme": …})'
             )
+        self.default = default
+        self._made = {name: one for name, one in known.items() if isinstance(one, Provider)}
+        self._options = {name: one for name, one in known.items() if isinstance(one, Mapping)}
 
     def of(self, token: Token) -> Provider:
         """Return the provider of a token, as `named` does."""
@@ -160,16 +143,15 @@ class Providers:
         Raises:
             UnknownName: There is none.
         """
-        if not isinstance(self._known.get(name), Provider):
+        if name not in self._made:
             try:
-                self._known[name] = configured(name, self._known.get(name))
+                self._made[name] = configured(name, self._options.get(name))
             except UnknownName as exc:
-                more = sorted(self._known.keys() - PROVIDERS.keys())
+                more = sorted((self._made.keys() | self._options.keys()) - PROVIDERS.keys())
                 if name not in more and more:
                     exc.hint = f"Configured are {', '.join(more)}. {exc.hint}"
                 raise
-        made: Provider = self._known[name]
-        return made
+        return self._made[name]
 
     def needs_login(self, token: Token) -> bool:
         """Tell whether somebody logs in before there are tokens; True of a provider not known."""
@@ -199,3 +181,7 @@ class Providers:
     def expect_known(self, token: Token) -> None:
         """Raise `UnknownName` for a provider, data centre or environment that there is not."""
         self.of(token).expect_known(token.data_center, token.environment)
+
+
+def _is_given(name: object, one: object) -> bool:
+    return isinstance(name, str) and isinstance(one, Provider | Mapping)

@@ -16,12 +16,15 @@ PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"[!-\[\]-~]+")  # visible, and no backslash, which some take for a slash
 
 
-def parse(url: str) -> Url:
-    """Take apart a URL of https, or http to loopback; `ConfigurationError` for all others."""
-    found = _read(url) if _PLAIN.fullmatch(url) else None
-    if found is None or found.scheme not in PORTS or found.auth or "#" in url:
+def parse(url: object) -> Url:
+    """Take apart a URL of https, or http to loopback; `ConfigurationError` for all else."""
+    text = url if isinstance(url, str) else ""
+    found = _read(text) if _PLAIN.fullmatch(text) else None
+    if found is None or found.scheme not in PORTS or found.auth or "#" in text:
         # Not shown where a password or a token may be in it.
-        shown = "A URL with '@', '?' or '#' in it" if set("@?#") & set(url) else repr(url)
+        shown = repr(url) if isinstance(url, str) else "What is no text"
+        if set("@?#") & set(text):
+            shown = "A URL with '@', '?' or '#' in it"
         raise ConfigurationError(
             f"{shown} is not a URL tokens can be sent to",
             hint="Write https://host[:port]/path, without user name or fragment",
@@ -34,7 +37,7 @@ def parse(url: str) -> Url:
     return found
 
 
-def is_sendable(url: str) -> bool:
+def is_sendable(url: object) -> bool:
     """Whether `parse` takes *url*."""
     try:
         parse(url)

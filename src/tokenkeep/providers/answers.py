@@ -24,12 +24,8 @@ _ERROR = re.compile("_*err", re.IGNORECASE)
 _MAY_BE_A_CODE = re.compile("err|code|status|type|reason|name|title|message", re.IGNORECASE)
 """What fields are called that may have an error code."""
 
-REFRESH_LIVES = (
-    *("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"),
-    "authorization_expires_in",
-)
-REFRESH_ENDS = ("refresh_token_expires_at", "refresh_expires_at")
-"""How providers name the life or end of a refresh token, or of the consent it is part of."""
+REFRESH_LIVES = ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in")
+"""How providers name the life of a refresh token."""
 
 MOST_EXTRA = 32_768
 """How much of an answer is kept beside its tokens, as JSON, in characters: stores have limits."""
@@ -42,9 +38,8 @@ class Unreadable(ValueError):
 def fields_of(reply: Reply) -> Mapping[str, object]:
     """Return the fields of a JSON object or a form, or raise `Unreadable`."""
     try:
-        # In whichever encoding its text is: of some the tokens alone are ASCII.
-        text = reply.body.decode(json.detect_encoding(reply.body), "replace")
-        document = json.loads(text.removeprefix("\ufeff"))
+        # Of some the tokens alone are ASCII.
+        document = json.loads(reply.body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         form = dict(parse_qsl(reply.body.decode("latin-1").strip()))
         # One that is not whole may end within a token.
@@ -122,8 +117,7 @@ def seconds_until(value: Any, now: float) -> float | None:
     return None
 
 
-def refresh_life(fields: Mapping[str, object], now: float) -> float | None:
-    """Return how long the refresh token lives, in seconds: the shortest that is said, or None."""
-    lives = [seconds(fields.get(name)) for name in REFRESH_LIVES]
-    ends = [seconds_until(fields.get(name), now) for name in REFRESH_ENDS]
-    return min(filter(None, lives + ends), default=None)
+def refresh_life(fields: Mapping[str, object]) -> float | None:
+    """Return how long the refresh token lives, in seconds: the first that is said, or None."""
+    lives = (seconds(fields.get(name)) for name in REFRESH_LIVES)
+    return next(filter(None, lives), None)

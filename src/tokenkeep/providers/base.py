@@ -205,20 +205,12 @@ class Provider(ABC):
     def issuer(self, place: Place | None) -> str | None:
         """Return the token endpoint for a place. None if it is not known."""
 
-    def api_domain(self, place: Place) -> str | None:  # noqa: ARG002 - for those that know
-        """Return the base URL for API calls at a place, or None; `UnknownName` if it is none."""
-        return None
-
     def home_issuer(self) -> str | None:
         """Return a token endpoint to try whether the provider can be reached. None if unknown."""
         return self.issuer(None)
 
     def probe(self, issuer: str) -> Reply | None:  # noqa: ARG002 - for those that can
         """Ask a token endpoint, by its URL, for nothing, and send no secret. None: not asked."""
-        return None
-
-    def revocation_endpoint(self, token: Token) -> str | None:  # noqa: ARG002 - likewise
-        """Return the URL to revoke *token* at, or None; `ConfigurationError` if there is none."""
         return None
 
     def tenant(self, token: Token) -> str | None:  # noqa: ARG002 - for those that know

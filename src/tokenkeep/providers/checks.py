@@ -49,12 +49,12 @@ class Hidden(dict[str, Any]):
         return "<...>"
 
 
-def texts(name: str, given: Hidden) -> Hidden:
-    """Return an option out of *given*: a table of texts, which no error shows."""
-    if not isinstance(given[name] or {}, Mapping):
+def texts(name: str, given: object) -> Hidden:
+    """Return an option that is a table of texts, or None: an empty one. No error shows them."""
+    known = {} if given is None else given
+    if not isinstance(known, Mapping):
         raise ConfigurationError(f"{name} has to be a table of texts")
-    known = Hidden(given[name] or {})
     for each in known:
         if not (isinstance(each, str) and each and isinstance(known[each], str)):
             raise ConfigurationError(f"{name}: {each} has to be a text")
-    return known
+    return Hidden(known)

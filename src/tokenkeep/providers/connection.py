@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import ssl
+from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,26 +16,15 @@ from urllib3.util import Url, parse_url
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.providers.address import PORTS
-from tokenkeep.providers.checks import Hidden
-
-if TYPE_CHECKING:
-    import socket
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-class _Connection(HTTPSConnection):
-    """One that has half of the time for each address of a host, and all of it for TLS."""
-
-    def _new_conn(self) -> socket.socket:
-        connected = super()._new_conn()
-        connected.settimeout(2 * float(str(self.timeout)))
-        return connected
-
-
 def connection_to(address: Url, timeout: float) -> HTTPConnection:
     """
-    Return a connection that is still to be opened; *timeout*, in seconds, is for one address.
+    Return a connection that is still to be opened.
+
+    *timeout*, in seconds, is for each of its addresses, and for TLS.
 
     `ConfigurationError` where a proxy or CA bundle of the environment is no use.
     """
@@ -46,8 +35,8 @@ def connection_to(address: Url, timeout: float) -> HTTPConnection:
     tls = _tls(*map(os.environ.get, _CA_VARIABLES))
     proxy = _proxy(host, port)
     if proxy is None:
-        return _Connection(host, port, timeout=timeout, ssl_context=tls)
-    connection = _Connection(
+        return HTTPSConnection(host, port, timeout=timeout, ssl_context=tls)
+    connection = HTTPSConnection(
         str(proxy.host), proxy.port or PORTS["http"], timeout=timeout, ssl_context=tls, proxy=proxy
     )
     headers = {"Proxy-Authorization": basic(unquote(proxy.auth))} if proxy.auth else None
@@ -62,18 +51,15 @@ def basic(pair: str) -> str:
 
 def _proxy(host: str, port: int) -> Url | None:
     """Return the proxy of the environment, chosen as requests would. None if there is none."""
-    given = Hidden(getproxies())
-    name = "https" if given.get("https") else "all"
-    if not given.get(name) or proxy_bypass(f"{host}:{port}") or proxy_bypass(host.strip("[]")):
+    known = getproxies()
+    given = known.get("https") or known.get("all")
+    if not given or proxy_bypass(f"{host}:{port}"):
         return None
-    try:
-        proxy = parse_url(given[name] if "://" in given[name] else f"http://{given[name]}")
-    except LocationParseError:
-        proxy = Url()
-    if proxy.scheme == "http" and proxy.host:
-        return proxy
-    del proxy
-    # Not shown, nor in this frame's locals: there may be a password in it.
+    with suppress(LocationParseError):
+        proxy = parse_url(given if "://" in given else f"http://{given}")
+        if proxy.scheme == "http" and proxy.host:
+            return proxy
+    # Not shown: there may be a password in it.
     raise ConfigurationError(
         f"The proxy set for {host} is not one tokenkeep can use",
         hint="HTTPS_PROXY takes http://host:port",

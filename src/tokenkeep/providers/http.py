@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import re
 import ssl
 import time
@@ -23,6 +22,7 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.waiting import Bound, NoThread, cut, within
 from tokenkeep.errors import ConfigurationError, ProviderUnavailable
 from tokenkeep.providers.address import parse
@@ -70,6 +70,7 @@ class Form:
         return urlencode(self._fields).encode()
 
 
+@without_frames
 def send(
     method: Literal["GET", "POST"],
     url: str,
@@ -101,9 +102,6 @@ def send(
         fault = _fault(exc, timeout)
     except ValueError:
         fault = ""
-    except BaseException as exc:
-        exc.__traceback__ = None  # its frames hold what is sent
-        raise
     else:
         if not _MULTIPLE_CHOICES <= reply.status < _BAD_REQUEST:
             return reply
@@ -115,7 +113,7 @@ def send(
     finally:
         cut(connection.sock)  # also where another thread is still connecting
         connection.close()
-    # Not from within the except: texts and frames of what was caught may hold what was sent.
+    # Not from within the except: the text of what was caught may hold what was sent.
     if fault:
         raise ProviderUnavailable(f"{named} {fault}", hint=hint, answered=False)
     raise ConfigurationError(
@@ -158,18 +156,9 @@ def _exchanged(
                 reply = _read(response, clock())
     except TimeoutError:
         # A process that was stopped past the deadline may have got the only token meanwhile.
-        is_whole = reply is not None and reply.fault is None
-        if reply is None or not (is_whole and (has_end or _is_json(reply.body))):
+        if reply is None or reply.fault or not (has_end or reply.body.rstrip().endswith(b"}")):
             raise
     return reply
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _read(response: http.client.HTTPResponse, now: float) -> Reply:
@@ -218,12 +207,11 @@ def _plain(raw: bytes, coding: str) -> tuple[bytes, str | None]:
 _FAULTS: tuple[tuple[type[Exception] | UnionType, str], ...] = (
     (NoThread, "was not asked: no thread can be started"),
     (NameResolutionError | LocationParseError, "can't be found: its name does not resolve"),
-    (NewConnectionError, "can't be reached: no connection"),
-    (ConnectTimeoutError, "can't be reached: no connection in time"),
+    (NewConnectionError | ConnectTimeoutError, "can't be reached: no connection"),
     (TimeoutError, "did not answer within {:g} seconds"),
-    (ssl.SSLEOFError, "closed the connection"),  # its alert may be lost with it
+    # Where TLS ends without a word, its alert may be lost.
+    (ConnectionError | ssl.SSLEOFError, "closed the connection without an answer"),
     (ssl.SSLError, "can't be reached: TLS failed"),
-    (ConnectionError, "closed the connection without an answer"),
     (http.client.HTTPException, "answered something that is not HTTP"),
     (Exception, "can't be reached"),
 )

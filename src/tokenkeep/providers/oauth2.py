@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import quote_plus
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import (
     LOGIN_AGAIN,
     ConfigurationError,
@@ -44,11 +45,21 @@ _TOO_MANY_REQUESTS = 429
 
 _Outcome = TypeVar("_Outcome")
 
+_Grant = Literal["refresh_token", "client_credentials"]
+_Auth = Literal["body", "basic", "basic-raw"]
+_GRANTS, _AUTHS = get_args(_Grant), get_args(_Auth)
+
 _OWN = {
     *("access_token", "refresh_token", "token_type", "expires_in", "expires_in_sec"),
-    *("api_domain", "scope", *answers.REFRESH_LIVES, *answers.REFRESH_ENDS),
+    *("api_domain", "scope", *answers.REFRESH_LIVES),
 }
 """Fields of an answer that are read; the others are kept as they are."""
+
+_KINDS: dict[str, type[RenewalError]] = {
+    kind.__name__: kind
+    for kind in (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
+}
+"""What an error code can mean."""
 
 LONGEST_WAIT = 3600.0
 """An answer is obeyed for this long at most, or for the profile's ``mint_window``; in seconds."""
@@ -111,6 +122,7 @@ class OAuth2(Provider):
     }
     """What to do about an error code."""
 
+    @without_frames
     def __init__(
         self,
         name: str,
@@ -118,37 +130,29 @@ class OAuth2(Provider):
         issuer: str | None = None,
         revocation_endpoint: str | None = None,
         profile: Profile | None = None,
-        grant: Literal["refresh_token", "client_credentials"] = "refresh_token",
-        client_auth: Literal["body", "basic", "basic-raw"] = "body",
+        grant: _Grant = "refresh_token",
+        client_auth: _Auth = "body",
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         lifetime: float | None = None,
         errors: Mapping[str | int, type[RenewalError] | str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        given = Hidden(parameters=parameters, headers=headers)
-        del parameters, headers  # crash reports show the locals of each frame
-        self.name = name
-        for option, value, kind, expected in (
-            ("name", name, str, "a text"),
-            ("issuer", issuer, str | None, "a URL"),
-            ("revocation_endpoint", revocation_endpoint, str | None, "a URL"),
-            ("profile", profile, Profile | None, "a Profile"),
-            ("errors", errors, Mapping | None, "a table of error codes"),
-        ):
-            expect(option, value, expected, so=isinstance(value, kind))
-        for option, chosen, known in (
-            ("grant", grant, ("refresh_token", "client_credentials")),
-            ("client_auth", client_auth, ("body", "basic", "basic-raw")),
-        ):
-            expect(option, chosen, " or ".join(known), so=chosen in known)
-        for url in filter(None, (issuer, revocation_endpoint)):
-            parse(url)
+        expect("name", name, "a text", so=isinstance(name, str))
+        expect("profile", profile, "a Profile, or a table", so=isinstance(profile, Profile | None))
+        expect("errors", errors, "a table of error codes", so=isinstance(errors, Mapping | None))
+        expect("grant", grant, " or ".join(_GRANTS), so=grant in _GRANTS)
+        expect("client_auth", client_auth, " or ".join(_AUTHS), so=client_auth in _AUTHS)
+        for url in (issuer, revocation_endpoint):
+            if url is not None:
+                parse(url)
         if lifetime is not None:
             expect_seconds("lifetime", lifetime)
-        self._parameters = texts("parameters", given)
-        headers = texts("headers", given)
-        self._headers = Hidden({name.title(): headers[name] for name in headers})
+        self._parameters = texts("parameters", parameters)
+        # By one spelling: of two alike, ours and one's own, one is sent.
+        own = texts("headers", headers)
+        self._headers = Hidden({each.title(): own[each] for each in own})
+        self.name = name
         self.profile: Profile = self.profile if profile is None else profile
         if grant == "client_credentials":
             # No refresh token, so none that could be lost.
@@ -157,8 +161,7 @@ class OAuth2(Provider):
         self._revocation_endpoint = revocation_endpoint
         self._client_auth = client_auth
         self._lifetime = lifetime
-        own = {str(code).lower(): kind for code, kind in self.errors.items()}
-        self._tables = (_meanings(errors or {}), own)
+        self._tables = (_meanings(errors or {}), _meanings(self.errors))
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -223,6 +226,7 @@ class OAuth2(Provider):
         return self._issuer
 
     def revocation_endpoint(self, token: Token) -> str:  # noqa: ARG002 - one for all tokens
+        """Return the URL to revoke *token* at; `ConfigurationError` if there is none."""
         if self._revocation_endpoint is None:
             raise ConfigurationError(
                 f"No revocation endpoint is configured for {self.name}",
@@ -333,7 +337,7 @@ class OAuth2(Provider):
             expires_in=self.lifetime(fields) or ends or known or self._lifetime,
             api_domain=_api_domain(fields),
             scope=answers.scope(fields),
-            refresh_expires_in=answers.refresh_life(fields, now),
+            refresh_expires_in=answers.refresh_life(fields),
             extra=answers.besides(fields, _OWN),
             clock_offset=reply.clock_offset,
         )
@@ -432,15 +436,11 @@ def _meanings(
     errors: Mapping[str | int, type[RenewalError] | str],
 ) -> dict[str, type[RenewalError]]:
     """Return what error codes mean, in lower case; refuse what is neither a kind nor its name."""
-    kinds = (GrantRejected, ProviderRefused, CoolingDown, ProviderUnavailable)
-    known: dict[str, type[RenewalError]] = {kind.__name__: kind for kind in kinds}
     meanings = {}
     for code, said in errors.items():
-        kind = known.get(str(getattr(said, "__name__", said)))
+        kind = _KINDS.get(str(getattr(said, "__name__", said)))
         if kind is None:
-            hint = f"Say one of {', '.join(known)}"
-            raise ConfigurationError(
-                f"It is not clear what the error code {code} means", hint=hint
-            )
+            hint = f"Say one of {', '.join(_KINDS)}"
+            raise ConfigurationError(f"It is not clear what the code {code} means", hint=hint)
         meanings[str(code).lower()] = kind
     return meanings

@@ -46,10 +46,10 @@ _LONGEST_IN_SECONDS = 86_400.0
 _BAD_REQUEST = 400
 
 _CRM_CODES = frozenset(
-    {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE", "AUTHORIZATION_FAILED"}
-    | {"OAUTH_SCOPE_MISMATCH", "NO_PERMISSION", "INTERNAL_ERROR", "TOO_MANY_REQUESTS"}
+    {"INVALID_TOKEN", "INVALID_OAUTHTOKEN", "AUTHENTICATION_FAILURE"}
+    | {"OAUTH_SCOPE_MISMATCH", "NO_PERMISSION"}
 )
-"""Error codes of Zoho CRM that may be shown: any other text may repeat what was sent."""
+"""What Zoho CRM refuses a token with. No other code is shown: it may repeat what was sent."""
 
 
 class Zoho(OAuth2):
@@ -118,9 +118,6 @@ class Zoho(OAuth2):
             return None
         center = self.table.get(place.data_center)
         return center.token_endpoint if center else None
-
-    def api_domain(self, place: Place) -> str:
-        return self.table.by_name(place.data_center).api_domain(place.environment)
 
     def revocation_endpoint(self, token: Token) -> str:
         return f"{_stem(self._token_endpoint(token))}/token/revoke"

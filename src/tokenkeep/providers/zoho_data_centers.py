@@ -63,7 +63,6 @@ class DataCenter:
     def __post_init__(self) -> None:
         for name in ("accounts", *ENVIRONMENTS):
             url = getattr(self, name)
-            expect(name, url, "a text", so=isinstance(url, str | None))
             if url is not None:
                 parse(url)
         so = isinstance(self.aliases, list | tuple)
