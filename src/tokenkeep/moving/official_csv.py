@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, TokenKeepError, UnknownName
 from tokenkeep.moving.judging import written
-from tokenkeep.moving.noting import Notes
 from tokenkeep.moving.official import FIELDS, OfficialSource
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
@@ -106,21 +105,20 @@ def export_csv(
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
     StoreSource(store).settle()
-    counts, told = Counter({"exported": 0}), list[TokenKeepError]()
+    counts, seen, told = Counter({"exported": 0}), set[str](), list[TokenKeepError]()
     is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
-        with private_file.appearing(path) as file, closing(Notes()) as seen:
+        with private_file.appearing(path) as file:
             lines = csv.DictWriter(file, FIELDS)
             lines.writeheader()
             for token in store.iter_tokens(on_error=on_error):
                 counts["left out"] += 1
                 its: Iterable[Token] = [token]
+                if token.user in seen:
+                    continue
                 if token.user:
-                    user = seen.mark(token.user)
-                    if seen.find(user):
-                        continue
-                    seen.put(user)
+                    seen.add(token.user)
                     # All at once: they may overtake each other while others are read.
                     its = store.iter_tokens(user=token.user, on_error=told.append)
                 best = max(filter(is_of_use, its), key=_rank, default=None)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
-_RENEWED = "it is being renewed in the source: run this again"
 _ENDED = "deleted, but not yet revoked at the provider: sweep the source before you delete it"
 
 
@@ -58,7 +57,7 @@ class Source(ABC):
 
 class StoreSource(Source):
     """
-    The rows of a store; those that are being renewed, or were deleted, with a reason against it.
+    The rows of a store; those that were deleted, with a reason against it.
 
     Args:
         store: Which one. Only a login that a crash has left on its way is
@@ -73,9 +72,7 @@ class StoreSource(Source):
         self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
-            claim = token.renewal.claim
-            is_renewed = claim is not None and now < claim.taken_at + claim.length
-            yield Row(token=token, problem=_RENEWED if is_renewed else None)
+            yield Row(token=token)
         for token in self.store.due(records.EVER, errors.append):
             if token.ended:
                 yield Row(token=token, problem=_ENDED)
