@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 import click
 
-from tokenkeep.backends import owned
-from tokenkeep.cli.keys import write_new
+from tokenkeep.backends import owned, private_file
 from tokenkeep.cli.login import REDIRECT
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
@@ -63,8 +62,12 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
 
     config, secret = folder / "config.toml", folder / "client_secret"
     owned.make_folder(folder)
-    write_new(secret, f"{zoho.client.client_secret}\n")
-    write_new(config, emulator_configuration(zoho))
+    for path, text in (
+        (secret, f"{zoho.client.client_secret}\n"),
+        (config, emulator_configuration(zoho)),
+    ):
+        with private_file.appearing(path) as file:
+            file.write(text)
     variables = {
         CONFIG: str(config),
         STORE: f"sqlite:///{quote(str(folder / 'tokens.db'))}",

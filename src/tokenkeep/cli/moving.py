@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 CONFIGURED = "configured"
 """Names the store that a command works on if none is given."""
-
-PASSWORD = "TOKENKEEP_SOURCE_PASSWORD"  # noqa: S105  # the name of a variable
 
 _STEPS: Columns = {"source_id": 11, "user": 20, "action": 13, "reason": 0}
 
@@ -148,11 +145,10 @@ def _official(url: str) -> OfficialSource:
             f"The official SDK keeps no tokens at {scheme}:// URLs. "
             "What tokenkeep has stored goes elsewhere with: tokenkeep copy"
         )
-    password = os.environ.get(PASSWORD)
-    if password is None and password_of(url) is None:  # not even none, as in user:@host
-        instead = f"{PASSWORD}; without a password, write user:@host"
-        password = secrets_in.from_prompt("password of the database", instead)
-    return open_table(url, password=password and password.rstrip("\r\n"))
+    if password_of(url) is not None:  # also none, as in user:@host
+        return open_table(url)
+    instead = "env:NAME, with a password in that URL; if there is none, write user:@host"
+    return open_table(url, password=secrets_in.from_prompt("password of the database", instead))
 
 
 @click.command()

@@ -125,10 +125,6 @@ def export_csv(
                 if best is not None:
                     counts.update({"exported": 1, "left out": -1})
                     lines.writerow(_row(counts["exported"], best))
-    except FileExistsError as exc:
-        raise ConfigurationError(
-            f"There is a file {path} already; it is left as it is", hint="Name another one"
-        ) from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
     return counts
