@@ -136,13 +136,7 @@ class Merge:
         if row.to is not None:
             stored = self._target.reread(str(row.to.id))
         elif stored is None:
-            try:
-                verdict, stored = self._merge(row.token, found, dry_run=dry_run)
-            except StoreConflict:
-                if not found:
-                    raise
-                # What was found may have been written for a row before this one.
-                verdict, stored = self._merge(row.token, None, dry_run=dry_run)
+            verdict, stored = self._merge(row.token, found, dry_run=dry_run)
         taken = None
         if stored is not None and row.token.id not in (None, stored.id) and not dry_run:
             try:
@@ -163,16 +157,20 @@ class Merge:
         Raises:
             StoreConflict: Somebody else wrote first; or its login was ended there.
         """
-        if found is None or not (found or dry_run):  # or was not taken
-            found = self._look(row)
-        revokes_grant = self._target.revokes_grant(row)
-        verdict = judge(row, found, replace=self._replace, revokes_grant=revokes_grant)
+        verdict = None if found is None else self._judged(row, found)
+        if verdict is None or (verdict.action in (Action.NEW, Action.UPDATE) and not dry_run):
+            # What was found for the page may have been written for a row before this one.
+            verdict = self._judged(row, self._look(row))
         if dry_run:
             return verdict, verdict.there
         if verdict.action is Action.NEW:
             return verdict, self._target.adopt(_arriving(row))
         written = [self._target.swap(each) for each in verdict.writes]
         return verdict, written[0] if written else verdict.there
+
+    def _judged(self, row: Token, found: Sequence[Token]) -> Verdict:
+        revokes_grant = self._target.revokes_grant(row)
+        return judge(row, found, replace=self._replace, revokes_grant=revokes_grant)
 
     def _look(self, row: Token) -> list[Token]:
         """Return what a save of a row would look at, and what its id leads to."""

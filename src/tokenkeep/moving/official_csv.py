@@ -29,7 +29,7 @@ _HINT = (
 
 
 class CSVFile(OfficialSource):
-    """See `open_source`."""
+    """See `tokenkeep.moving.open_source`."""
 
     kind = "CSV file of the official SDK"
 
@@ -59,19 +59,6 @@ class CSVFile(OfficialSource):
             ) from exc
         except OSError as exc:
             raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from None
-
-
-def open_source(path: Path) -> OfficialSource:
-    """
-    Open the file of the official SDK's FileStore.
-
-    Args:
-        path: Of the file, in UTF-8.
-
-    Raises:
-        ConfigurationError: It is something else, or can't be read.
-    """
-    return CSVFile(path)
 
 
 def export_csv(
