@@ -92,7 +92,7 @@ def export_csv(
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
     StoreSource(store).settle()
-    counts, seen, told = Counter({"exported": 0}), set[str](), list[TokenKeepError]()
+    counts, seen = Counter({"exported": 0}), set[str]()
     is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
@@ -101,13 +101,13 @@ def export_csv(
             lines.writeheader()
             for token in store.iter_tokens(on_error=on_error):
                 counts["left out"] += 1
-                its: Iterable[Token] = [token]
                 if token.user in seen:
                     continue
+                its: Iterable[Token] = [token]
                 if token.user:
                     seen.add(token.user)
                     # All at once: they may overtake each other while others are read.
-                    its = store.iter_tokens(user=token.user, on_error=told.append)
+                    its = store.iter_tokens(user=token.user, on_error=lambda _: None)
                 best = max(filter(is_of_use, its), key=_rank, default=None)
                 if best is not None:
                     counts.update({"exported": 1, "left out": -1})
