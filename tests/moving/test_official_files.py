@@ -33,10 +33,12 @@ def test_every_column_arrives(write_csv):
     """The expiry in seconds; of a row without a user, too; the place by its API domain."""
     other = {"user_name": "", "expiry_time": "", "refresh_token": "another", "grant_token": ""}
 
-    named, nameless = tokens(write_csv(ANA, ANA | other))
+    path = write_csv(ANA, ANA | other)
+    named, nameless = tokens(path)
 
     assert {name: ANA[name] for name in HELD} == {name: getattr(named, name) for name in HELD}
-    assert ("1", ANA["user_name"], "zoho") == (named.id, named.user, named.provider)
+    assert ["1", "1"] == [row.id for row in rows(path)]
+    assert (ANA["user_name"], "zoho") == (named.user, named.provider)
     assert ("eu", "production", 1764000000.123) == (
         named.data_center,
         named.environment,

@@ -134,7 +134,7 @@ def _facts(step: Step) -> dict[str, Any]:
         **{name: getattr(step.row.token, name) for name in said},
         "action": step.action.value,
         "reason": step.reason,
-        "source_id": step.row.token.id,
+        "source_id": step.row.id,
         "id": step.stored and step.stored.id,
     }
 

@@ -18,7 +18,7 @@ from tokenkeep.lookup import (
     trimmed,
 )
 from tokenkeep.moving.sources import Row, Source
-from tokenkeep.token import Token
+from tokenkeep.token import Token, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,17 +98,17 @@ def _judged(row: Row, counting: Mapping[str, tuple[int | None, str]], now: float
     # Where it comes from it may go on being used, whatever grant it came of.
     given = row.token.with_renewal(given=True)
     first = saving.first(given, login=secrets.token_hex(16), now=now)
-    return replace(row, token=first.but(id=row.token.id))
+    return replace(row, token=first.but(id=new_id()))
 
 
 def _read_row(number: int, values: Sequence[object], providers: Providers) -> Row:
     """Return what a row holds; or why it can't be taken over, and nothing secret."""
     if len(values) != len(FIELDS):
         problem = f"it has {len(values)} columns, not {len(FIELDS)}"
-        return Row(number=number, token=Token(), problem=problem)
+        return Row(number=number, problem=problem)
     if any(isinstance(value, bytes) for value in values):
         problem = "it holds bytes where text belongs"
-        return Row(number=number, token=Token(), problem=problem)
+        return Row(number=number, problem=problem)
     texts = (trimmed("" if value is None else str(value)) for value in values)
     found = {name: text for name, text in zip(FIELDS.values(), texts, strict=True) if text}
     expiry = found.pop("expires_at", None)
@@ -127,5 +127,5 @@ def _read_row(number: int, values: Sequence[object], providers: Providers) -> Ro
         except LookupFailed as exc:
             problem = exc.what
         else:
-            return Row(number=number, token=providers.locate(token))
-    return Row(number=number, token=Token(id=found.get("id")), problem=problem)
+            return Row(number=number, id=token.id, token=providers.locate(token))
+    return Row(number=number, id=found.get("id"), problem=problem)
