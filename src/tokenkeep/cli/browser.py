@@ -83,8 +83,8 @@ class Visit:
     """One who came back with a *query*, and waits to be shown a page."""
 
     def __init__(self, query: str) -> None:
-        self.query = query
-        self.page = Future[tuple[int, str, str]]()
+        self.query: str = query
+        self.page: Future[tuple[int, str, str]] = Future()
         self._visitor = threading.current_thread()
 
     def show(self, status: int, title: str, text: str) -> None:
@@ -115,7 +115,7 @@ class Loopback(ThreadingTCPServer):
                 "takes --no-browser: then you paste the address"
             )
         self.path: str = (asked[2] or "/").partition("?")[0]
-        self.visits = queue.SimpleQueue[Visit]()
+        self.visits: queue.SimpleQueue[Visit] = queue.SimpleQueue()
         try:
             super().__init__(("127.0.0.1", int(asked[1])), _Handler)
         except OSError as exc:
