@@ -89,7 +89,7 @@ def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
     assert folder.exists() == stays
     if stays:
         _, err = start("emulate", *where).communicate(timeout=60)
-        assert f"There is a file {secret_file} already; it is left as it is" in err
+        assert f"File exists: '{secret_file}'" in err
         assert secret == secret_file.read_text().strip()
 
 

@@ -49,7 +49,7 @@ def copy(source, target):
 
     def _copy(**options):
         return {
-            step.row.token.user or step.row.token.id: (step.action.value, step.reason)
+            step.row.token.user or step.row.id: (step.action.value, step.reason)
             for step in copied(source, target, **options)
         }
 

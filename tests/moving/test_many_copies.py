@@ -144,7 +144,7 @@ class Story:
             self.look()
         steps = list(Merge(StoreSource(here), there, replace=replace).steps())
         assert "failed" not in {step.action.value for step in steps}
-        by_id = {step.row.token.id: step for step in steps}
+        by_id = {step.row.id: step for step in steps}
         skipped = [row for row in rows_of(here) if by_id[row.id].action.value == "skipped"]
         living = [row for row in here.get_tokens() if row.status is Status.OK]
         left = held_by(living) - held(there) - held_by(skipped)

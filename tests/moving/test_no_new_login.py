@@ -31,14 +31,12 @@ def home(tmp_path, monkeypatch, zoho):
 @pytest.fixture
 def take_over(mariadb, monkeypatch):
     """Run ``tokenkeep import`` on a database, or a file."""
-    monkeypatch.setenv("TOKENKEEP_SOURCE_PASSWORD", mariadb.password)
 
-    def _take_over(source, *, in_variable):
-        if "/" not in source:  # a URL, or a variable that has one
-            source = f"mysql://app@{mariadb.host}:{mariadb.port}/{source}"
-            with_password = source.replace("app@", f"app:{mariadb.password}@")
-            monkeypatch.setenv("OLD_TABLE", with_password)
-            source = "env:OLD_TABLE" if in_variable else source
+    def _take_over(source):
+        if "/" not in source:
+            server = f"{mariadb.host}:{mariadb.port}"
+            monkeypatch.setenv("OLD_TABLE", f"mysql://app:{mariadb.password}@{server}/{source}")
+            source = "env:OLD_TABLE"
         done = subprocess.run(
             [sys.executable, "-m", "tokenkeep", "import", source],
             capture_output=True,
@@ -78,7 +76,7 @@ def test_no_new_login(mariadb, zoho, program, take_over, tmp_path, generation, k
     before = program(generation, *where, grant_token=grant, **client)
     assert (200, 1) == (before["status"], zoho.counters.token_calls())
 
-    take_over(source, in_variable=generation == "5_0")
+    take_over(source)
 
     after = program(generation, "tokenkeep", grant_token=grant, **client)
     assert (200, before["access_token"]) == (after["status"], after["access_token"])

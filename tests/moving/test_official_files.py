@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sqlite3
 import tracemalloc
 
 import pytest
@@ -34,10 +33,12 @@ def test_every_column_arrives(write_csv):
     """The expiry in seconds; of a row without a user, too; the place by its API domain."""
     other = {"user_name": "", "expiry_time": "", "refresh_token": "another", "grant_token": ""}
 
-    named, nameless = tokens(write_csv(ANA, ANA | other))
+    path = write_csv(ANA, ANA | other)
+    named, nameless = tokens(path)
 
     assert {name: ANA[name] for name in HELD} == {name: getattr(named, name) for name in HELD}
-    assert ("1", ANA["user_name"], "zoho") == (named.id, named.user, named.provider)
+    assert ["1", "1"] == [row.id for row in rows(path)]
+    assert (ANA["user_name"], "zoho") == (named.user, named.provider)
     assert ("eu", "production", 1764000000.123) == (
         named.data_center,
         named.environment,
@@ -132,9 +133,10 @@ def test_what_is_no_file(tmp_path):
 
 
 def test_many_rows_stream(tmp_path):
-    """Invariant 13: memory does not grow with the number of rows; reading 2,000 takes little."""
+    """Invariant 13: what is kept of a row is digests; 2,000 rows take little."""
     path = tmp_path / "many.csv"
-    rows = (f"{n},user {n},c,s,r{n},a{n},,,,https://www.zohoapis.com\n" for n in range(2_000))
+    long = "r" * 2_000
+    rows = (f"{n},user {n},c,s,{long}{n},a{n},,,,https://www.zohoapis.com\n" for n in range(2_000))
     path.write_text("".join([",".join(NEW) + "\n", *rows]))
     tracemalloc.start()
 
@@ -142,7 +144,7 @@ def test_many_rows_stream(tmp_path):
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 500_000
+    assert peak < 1_500_000
 
 
 class Written(OfficialSource):
@@ -168,25 +170,12 @@ def test_what_is_written_meanwhile():
     assert "renewed" == found[-1].token.access_token
 
 
-CONNECT = sqlite3.connect
-
-
-def without_room(*args, **options):
-    db = CONNECT(*args, **options)
-    db.execute("PRAGMA max_page_count = 4")
-    return db
-
-
-@pytest.mark.parametrize("said", ["damaged behind line 302", "temporary files.* is full"])
-def test_no_secret_in_a_frame(write_csv, monkeypatch, said):
+def test_no_secret_in_a_frame(write_csv):
     """Invariant 9: no error shows a row that was read before."""
     path = write_csv(*[ANA | {"user_name": str(n)} for n in range(300)])
-    if "damaged" in said:
-        path.write_text(path.read_text() + '2,"cut off')
-    else:
-        monkeypatch.setattr("tokenkeep.moving.noting.sqlite3.connect", without_room)
+    path.write_text(path.read_text() + '2,"cut off')
 
-    with pytest.raises(ConfigurationError, match=said) as caught:
+    with pytest.raises(ConfigurationError, match="damaged behind line 302") as caught:
         rows(path)
 
     frames = [repr(each.frame.f_locals) for each in inspect.getinnerframes(caught.tb)]

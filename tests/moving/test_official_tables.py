@@ -9,7 +9,7 @@ from moved_tokens import ANA, NEW
 from sdk_tables import make_table
 
 from tokenkeep import ConfigurationError, StoreUnavailable, Token
-from tokenkeep.moving import Merge, open_table
+from tokenkeep.moving import Merge, open_source
 
 BOB = ANA | {"user_name": "bob@example.com", "refresh_token": "b", "grant_token": None}
 THERE = "already there"
@@ -44,7 +44,7 @@ def opened(mariadb):
 
     def _opened(database, more="", user="app", password=mariadb.password):
         url = f"mysql://{user}@{mariadb.host}:{mariadb.port}/{database}{more}"
-        return open_table(url, password=password)
+        return open_source(url, password=password)
 
     return _opened
 

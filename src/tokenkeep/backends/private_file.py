@@ -80,7 +80,7 @@ def appearing(path: Path) -> Iterator[TextIO]:
         OSError: It can't be written.
     """
     if os.path.lexists(path):
-        raise FileExistsError
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

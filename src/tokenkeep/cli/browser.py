@@ -23,7 +23,7 @@ import click
 from tokenkeep.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _START = "import sys, webbrowser; webbrowser.open(sys.argv[1])"
 
@@ -72,14 +72,25 @@ def leading_to(url: str) -> Iterator[None]:
         yield
 
 
-Page = tuple[int, str, str]
-"""An HTTP status, a title and a text."""
-
 _HERE = re.compile(r"http://127\.0\.0\.1:(0|[1-9][0-9]{0,4})(/[!$-\[\]-~]*)?", re.ASCII)
 _LAST_PORT = 65535
 
 _SLOW_CLIENT = 2.0
 """Seconds to ask in, as browsers open connections ahead and leave them idle."""
+
+
+class Visit:
+    """One who came back with a *query*, and waits to be shown a page."""
+
+    def __init__(self, query: str) -> None:
+        self.query: str = query
+        self.page: Future[tuple[int, str, str]] = Future()
+        self._visitor = threading.current_thread()
+
+    def show(self, status: int, title: str, text: str) -> None:
+        """Show a page; return once it is sent, as the process may end then."""
+        self.page.set_result((status, title, text))
+        self._visitor.join(_SLOW_CLIENT)
 
 
 class Loopback(ThreadingTCPServer):
@@ -104,8 +115,7 @@ class Loopback(ThreadingTCPServer):
                 "takes --no-browser: then you paste the address"
             )
         self.path: str = (asked[2] or "/").partition("?")[0]
-        self.asked: queue.SimpleQueue[tuple[str, Future[Page], threading.Thread]]
-        self.asked = queue.SimpleQueue()
+        self.visits: queue.SimpleQueue[Visit] = queue.SimpleQueue()
         try:
             super().__init__(("127.0.0.1", int(asked[1])), _Handler)
         except OSError as exc:
@@ -114,21 +124,17 @@ class Loopback(ThreadingTCPServer):
                 hint="End the program that uses it; or name another redirect URI that is "
                 "registered for the client (--redirect-uri); or use --no-browser",
             ) from exc
-        self.host: str = f"127.0.0.1:{self.server_address[1]}"
-        self.redirect_uri: str = redirect_uri.replace("127.0.0.1:0", self.host, 1)
+        host = f"127.0.0.1:{self.server_address[1]}"
+        self.redirect_uri: str = redirect_uri.replace("127.0.0.1:0", host, 1)
 
-    def visit(self, answer: Callable[[str], Page], timeout: float) -> bool:
-        """Show the *answer* to one who brings a query. False if none came within the seconds."""
-        end = time.monotonic() + timeout
+    def next_visit(self, deadline: float) -> Visit | None:
+        """Return the next who brings a query. None if none came until then (`time.monotonic`)."""
         # In turns: a Ctrl-C that comes right before a wait begins is seen only after it.
-        while time.monotonic() < end:
+        while time.monotonic() < deadline:
             self.handle_request()
             with suppress(queue.Empty):
-                query, page, visitor = self.asked.get_nowait()
-                page.set_result(answer(query))
-                visitor.join(_SLOW_CLIENT)  # or the process could end before its page is sent
-                return True
-        return False
+                return self.visits.get_nowait()
+        return None
 
     def handle_error(self, *_: object) -> None:
         """Stay silent: a visitor that hangs up is no news, and a traceback could hold a code."""
@@ -142,29 +148,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
-        # A page elsewhere can make a browser come here under its own name (DNS rebinding).
-        if self.headers.get_all("Host") != [self.server.host]:
-            self._show(403, "Not for you", "This address answers to its own name only.")
-        elif path != self.server.path:
-            self._show(404, "Nothing here", "There is nothing at this address.")
-        else:
-            page: Future[Page] = Future()
-            self.server.asked.put((query, page, threading.current_thread()))
-            self._show(*page.result())
-
-    def send_error(self, code: int, *_: object) -> None:
-        self._show(int(code), "This can't be answered", "Only GET is, at one address.")
-
-    def log_message(self, *_: object) -> None:
-        """Keep requests out of all logs: there is a code in them."""
-
-    def _show(self, status: int, title: str, text: str) -> None:
+        if path != self.server.path:
+            self.send_error(404)
+            return
+        visit = Visit(query)
+        self.server.visits.put(visit)
+        status, title, text = visit.page.result()
         body = _PAGE.format(head="", title=escape(title), text=escape(text)).encode()
         self.send_response(status)
         for name, value in {**_HEADERS, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep requests out of all logs: there is a code in them."""
 
 
 _HEADERS = {

@@ -12,12 +12,10 @@ from urllib.parse import quote
 
 import click
 
-from tokenkeep.backends import owned
-from tokenkeep.cli.keys import write_new
+from tokenkeep.backends import owned, private_file
 from tokenkeep.cli.login import REDIRECT
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
-from tokenkeep.errors import ConfigurationError
 from tokenkeep.keys import KEY_FILE
 
 if TYPE_CHECKING:
@@ -25,36 +23,28 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--data-center", "names", multiple=True, default=("us", "eu"), show_default=True,
-    metavar="NAME", help="Which ones; may be given several times.",
-)  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65_532), help="The first of four for each of them.")
+@click.option("--port", type=click.IntRange(0, 65_528), help="The first of eight.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where configuration, secret and tokens go, and stay. Else one removed at the end.",
 )
 @pass_session
-def emulate(
-    session: Session, *, names: tuple[str, ...], port: int | None, folder: Path | None
-) -> None:
+def emulate(session: Session, *, port: int | None, folder: Path | None) -> None:
     """
     Run a Zoho emulator until Ctrl-C, and say how to use it.
 
-    Nothing here reaches Zoho. Every person, client and token in it is made up.
+    Nothing here reaches Zoho. Every person, client and token in it is made up. It has the
+    data centres us and eu.
     """
     from tokenkeep.testing import ZohoEmulator, serve
 
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenkeep-")))
-        try:
-            zoho = ZohoEmulator(names, port=port, redirect_uris=[REDIRECT])
-            zoho.add_user("ana@example.com", zgid="6000123")
-            serve(zoho, partial(announce, session, folder.absolute()))
-        except ValueError as exc:
-            raise ConfigurationError(f"The emulator can't run like this: {exc}") from exc
+        zoho = ZohoEmulator(["us", "eu"], port=port, redirect_uris=[REDIRECT])
+        zoho.add_user("ana@example.com", zgid="6000123")
+        serve(zoho, partial(announce, session, folder.absolute()))
 
 
 def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
@@ -63,8 +53,12 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
 
     config, secret = folder / "config.toml", folder / "client_secret"
     owned.make_folder(folder)
-    write_new(secret, f"{zoho.client.client_secret}\n")
-    write_new(config, emulator_configuration(zoho))
+    for path, text in (
+        (secret, f"{zoho.client.client_secret}\n"),
+        (config, emulator_configuration(zoho)),
+    ):
+        with private_file.appearing(path) as file:
+            file.write(text)
     variables = {
         CONFIG: str(config),
         STORE: f"sqlite:///{quote(str(folder / 'tokens.db'))}",

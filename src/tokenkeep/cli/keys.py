@@ -42,7 +42,8 @@ def generate(session: Session, out: Path | None) -> None:
     if out is None:
         session.answer(key, {"key": key, "key_id": key_id})
     else:
-        write_new(out, f"{key}\n")
+        with private_file.appearing(out) as file:
+            file.write(f"{key}\n")
         session.tell(f"Wrote key {key_id} to {out}", {"file": str(out), "key_id": key_id})
 
 
@@ -95,13 +96,3 @@ def status(session: Session) -> None:
     words = {f"data key {n}": counted(each, "record", "records") for n, each in records.items()}
     facts = {"wrapped_under": wrapped, "records": records}
     session.facts(facts, {"wrapped under": wrapped, **words})
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, and never over another."""
-    try:
-        with private_file.appearing(path) as file:
-            file.write(text)
-    except FileExistsError as exc:
-        what = f"There is a file {path} already; it is left as it is"
-        raise ConfigurationError(what, hint="Name another one") from exc

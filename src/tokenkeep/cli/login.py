@@ -129,30 +129,23 @@ def pasted(url: str, finish: Callable[[str], Token]) -> Token:
 
 def consented(url: str, here: browser.Loopback, finish: Callable[[str], Token]) -> Token:
     """Ask in a browser, make a stored token of what comes back, and tell it there how it went."""
-    outcome: list[Token | Exception] = []
-
-    def answer(query: str) -> browser.Page:
-        try:
-            outcome.append(token := finish(query))
-        except NotThisLogin:
-            click.echo("An answer to another login was refused; still waiting", err=True)
-            return 400, "Not this login", "This answer belongs to no login of here."
-        except Exception as exc:  # noqa: BLE001 - it ends the wait, and is raised there
-            trace = exc.__traceback__  # but for this frame, which has the code
-            outcome.append(exc.with_traceback(trace and trace.tb_next))
-            known = isinstance(exc, TokenKeepError)
-            return 400, "The login failed", str(exc) if known else "The command says why."
-        return 200, "Logged in", f"{named(token)}. You can close this window."
-
     click.echo(f"If no browser opens, open this address in one:\n\n{url}\n", err=True)
     deadline = time.monotonic() + PATIENCE
     with browser.leading_to(url):
-        while not outcome:
-            if not here.visit(answer, deadline - time.monotonic()):
-                raise ProviderUnavailable(
-                    f"Nobody came back from the login within {PATIENCE:g} seconds",
-                    hint="Run tokenkeep login again; --no-browser lets you paste the address",
-                )
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+        while visit := here.next_visit(deadline):
+            try:
+                token = finish(visit.query)
+            except NotThisLogin:
+                click.echo("An answer to another login was refused; still waiting", err=True)
+                visit.show(400, "Not this login", "This answer belongs to no login of here.")
+            except Exception as exc:
+                known = isinstance(exc, TokenKeepError)
+                visit.show(400, "The login failed", str(exc) if known else "The command says why.")
+                raise
+            else:
+                visit.show(200, "Logged in", f"{named(token)}. You can close this window.")
+                return token
+    raise ProviderUnavailable(
+        f"Nobody came back from the login within {PATIENCE:g} seconds",
+        hint="Run tokenkeep login again; --no-browser lets you paste the address",
+    )

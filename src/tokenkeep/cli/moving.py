@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -27,12 +26,10 @@ from tokenkeep.errors import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokenkeep.moving import OfficialSource, Source, Step
+    from tokenkeep.moving import Source, Step
 
 CONFIGURED = "configured"
 """Names the store that a command works on if none is given."""
-
-PASSWORD = "TOKENKEEP_SOURCE_PASSWORD"  # noqa: S105  # the name of a variable
 
 _STEPS: Columns = {"source_id": 11, "user": 20, "action": 13, "reason": 0}
 
@@ -84,7 +81,13 @@ def import_command(session: Session, source: str, **how: bool) -> None:
     (mysql://USER@HOST/DATABASE). It is only read. Run it as often as you like:
     nothing is doubled, and nothing newer is overwritten.
     """
-    merge(session, _official(secrets_in.url_named(source)), session.url(), **how)
+    from tokenkeep.moving import open_source
+
+    place, password = secrets_in.url_named(source), None
+    if place.lower().startswith("mysql://") and password_of(place) is None:
+        instead = "env:NAME, with a password in that URL; if there is none, write user:@host"
+        password = secrets_in.from_prompt("password of the database", instead)
+    merge(session, open_source(place, password=password), session.url(), **how)
 
 
 def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: bool) -> None:
@@ -131,28 +134,9 @@ def _facts(step: Step) -> dict[str, Any]:
         **{name: getattr(step.row.token, name) for name in said},
         "action": step.action.value,
         "reason": step.reason,
-        "source_id": step.row.token.id,
+        "source_id": step.row.id,
         "id": step.stored and step.stored.id,
     }
-
-
-def _official(url: str) -> OfficialSource:
-    """Open what an argument names: a file, or a table on a server."""
-    from tokenkeep.moving import open_source, open_table
-
-    scheme, is_url, _ = url.partition("://")
-    if not is_url:
-        return open_source(Path(url))
-    if scheme.lower() != "mysql":
-        raise click.UsageError(
-            f"The official SDK keeps no tokens at {scheme}:// URLs. "
-            "What tokenkeep has stored goes elsewhere with: tokenkeep copy"
-        )
-    password = os.environ.get(PASSWORD)
-    if password is None and password_of(url) is None:  # not even none, as in user:@host
-        instead = f"{PASSWORD}; without a password, write user:@host"
-        password = secrets_in.from_prompt("password of the database", instead)
-    return open_table(url, password=password and password.rstrip("\r\n"))
 
 
 @click.command()

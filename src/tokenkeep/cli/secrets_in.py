@@ -12,8 +12,6 @@ from tokenkeep.backends.urls import shows_password
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.lookup import trimmed
 
-_LONGEST = 65_536
-
 
 def from_file(path: str, what: str = "secret") -> str:
     """
@@ -26,7 +24,7 @@ def from_file(path: str, what: str = "secret") -> str:
     name = "standard input" if path == "-" else path
     try:
         with click.open_file(path, encoding="utf-8") as file:
-            secret = trimmed(file.read(_LONGEST))
+            secret = trimmed(file.read())
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{name} is not text") from exc
     if not secret or not secret.isprintable():

@@ -18,11 +18,11 @@ from tokenkeep.errors import (
 from tokenkeep.moving.judging import Action, Verdict, arrived, judge
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE
-from tokenkeep.token import Token, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from tokenkeep.token import Token
     from tokenkeep.vault import Vault
 
 _PAGE = 50
@@ -104,7 +104,7 @@ class Merge:
         plain = [n for n, row in enumerate(page) if row.problem is None and row.to is None]
         found = dict(zip(plain, self._looks([page[n].token for n in plain]), strict=True))
         new = [] if dry_run else [n for n in plain if found[n] == []]
-        taken = self._target.adopt_each([_arriving(page[n].token) for n in new]) if new else ()
+        taken = self._target.adopt_each([arrived(page[n].token) for n in new]) if new else ()
         stored = dict(zip(new, taken, strict=True))
         for n, row in enumerate(page):
             try:
@@ -121,7 +121,7 @@ class Merge:
     def _looks(self, rows: Sequence[Token]) -> Sequence[list[Token] | None]:
         """Return what a save of each would look at; None where that takes a look of its own."""
         try:
-            return self._target.look_each([_asked(row) for row in rows]) if rows else []
+            return self._target.look_each(rows) if rows else []
         except (KeyMissing, StoreTampered, UnknownName):
             return [None] * len(rows)  # it is one row's trouble
 
@@ -136,17 +136,11 @@ class Merge:
         if row.to is not None:
             stored = self._target.reread(str(row.to.id))
         elif stored is None:
-            try:
-                verdict, stored = self._merge(row.token, found, dry_run=dry_run)
-            except StoreConflict:
-                if not found:
-                    raise
-                # What was found may have been written for a row before this one.
-                verdict, stored = self._merge(row.token, None, dry_run=dry_run)
+            verdict, stored = self._merge(row.token, found, dry_run=dry_run)
         taken = None
-        if stored is not None and row.token.id not in (None, stored.id) and not dry_run:
+        if stored is not None and row.id not in (None, stored.id) and not dry_run:
             try:
-                self._target.add_id(str(row.token.id), stored)
+                self._target.add_id(str(row.id), stored)
             except StoreConflict as exc:
                 taken = f"its id leads to token {exc.token_id} already"
         if row.to is not None:
@@ -163,29 +157,22 @@ class Merge:
         Raises:
             StoreConflict: Somebody else wrote first; or its login was ended there.
         """
-        if found is None or not (found or dry_run):  # or was not taken
-            found = self._look(row)
-        revokes_grant = self._target.revokes_grant(row)
-        verdict = judge(row, found, replace=self._replace, revokes_grant=revokes_grant)
+        verdict = None if found is None else self._judged(row, found)
+        if verdict is None or (verdict.action in (Action.NEW, Action.UPDATE) and not dry_run):
+            # What was found for the page may have been written for a row before this one.
+            verdict = self._judged(row, self._look(row))
         if dry_run:
             return verdict, verdict.there
         if verdict.action is Action.NEW:
-            return verdict, self._target.adopt(_arriving(row))
+            return verdict, self._target.adopt(arrived(row))
         written = [self._target.swap(each) for each in verdict.writes]
         return verdict, written[0] if written else verdict.there
 
+    def _judged(self, row: Token, found: Sequence[Token]) -> Verdict:
+        revokes_grant = self._target.revokes_grant(row)
+        return judge(row, found, replace=self._replace, revokes_grant=revokes_grant)
+
     def _look(self, row: Token) -> list[Token]:
         """Return what a save of a row would look at, and what its id leads to."""
-        by_id, rows = self._target.look(_asked(row))
+        by_id, rows = self._target.look(row)
         return list({each.id: each for each in (by_id, *rows) if each}.values())
-
-
-def _asked(row: Token) -> Token:
-    """Return what to look for: an id that is not a store's own tells nothing here."""
-    return row if row.version else row.but(id=None)
-
-
-def _arriving(row: Token) -> Token:
-    """Return a row as it is new in the target: with its id, if that is a store's own."""
-    new = arrived(row)
-    return new if new.version else new.but(id=new_id())

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from tokenkeep import saving
 from tokenkeep.errors import LookupFailed
-from tokenkeep.lookup import SECRETS, credentials, owner_of, require_sendable, trimmed
-from tokenkeep.moving.noting import Notes
+from tokenkeep.lookup import (
+    SECRETS,
+    credentials,
+    digest_of,
+    owner_of,
+    require_sendable,
+    trimmed,
+)
 from tokenkeep.moving.sources import Row, Source
-from tokenkeep.token import Token
+from tokenkeep.token import Token, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tokenkeep.providers import Providers
 
@@ -44,7 +49,8 @@ class OfficialSource(Source):
 
     Of several rows of one user, or of none with one credential, the last one
     with a refresh token counts, and the others are left out. So it is read once
-    before the first row is yielded, and a damaged one is refused whole.
+    before the first row is yielded, and a damaged one is refused whole. Of what is
+    read, digests are kept in memory, no secret.
     """
 
     kind: str
@@ -56,14 +62,17 @@ class OfficialSource(Source):
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """See `Source.rows`."""
-        with closing(Notes()) as notes:
-            for row in self._read(providers):
-                if row.problem is None:
-                    thing, mark = _marks(row.token, notes)
-                    lasts = row.token.refresh_token is not None
-                    notes.put(thing, row.number or 0, mark, lasts=lasts)
-            for row in self._read(providers):
-                yield row if row.problem else _judged(row, notes, now)
+        counting: dict[str, tuple[int | None, str]] = {}
+        lasting = set[str]()
+        for row in self._read(providers):
+            if row.problem is None:
+                thing, login = _known_by(row.token)
+                if row.token.refresh_token:
+                    lasting.add(thing)
+                if row.token.refresh_token or thing not in lasting:
+                    counting[thing] = (row.number, login)
+        for row in self._read(providers):
+            yield row if row.problem else _judged(row, counting, now)
 
     def _read(self, providers: Providers) -> Iterator[Row]:
         for number, values in self.lines():
@@ -72,34 +81,34 @@ class OfficialSource(Source):
             yield row
 
 
-def _marks(token: Token, notes: Notes) -> tuple[bytes, bytes]:
-    """Return what a row is for, and what tells it from others like it, also renewed."""
+def _known_by(token: Token) -> tuple[str, str]:
+    """Return digests: of what a row is for, and of its login, which tells it from others."""
     thing = owner_of(token, None if token.user else credentials(token)[0])
     login = token.refresh_token or token.grant_token or token.access_token
     # Not its number: others may be written before it while it is read.
-    return notes.mark(thing), notes.mark(repr((token.id, token.client_secret, login)))
+    return digest_of(thing)[:32], digest_of(repr((token.id, token.client_secret, login)))[:32]
 
 
-def _judged(row: Row, notes: Notes, now: float) -> Row:
+def _judged(row: Row, counting: Mapping[str, tuple[int | None, str]], now: float) -> Row:
     """Return a row as it is saved first, or the reason against it."""
-    thing, mark = _marks(row.token, notes)
-    number, counts = notes.find(thing) or (row.number, mark)
-    if counts != mark:
+    thing, login = _known_by(row.token)
+    number, counts = counting.get(thing, (row.number, login))
+    if counts != login:
         return replace(row, problem=f"row {number} is for the same, and counts")
     # Where it comes from it may go on being used, whatever grant it came of.
     given = row.token.with_renewal(given=True)
     first = saving.first(given, login=secrets.token_hex(16), now=now)
-    return replace(row, token=first.but(id=row.token.id))
+    return replace(row, token=first.but(id=new_id()))
 
 
 def _read_row(number: int, values: Sequence[object], providers: Providers) -> Row:
     """Return what a row holds; or why it can't be taken over, and nothing secret."""
     if len(values) != len(FIELDS):
         problem = f"it has {len(values)} columns, not {len(FIELDS)}"
-        return Row(number=number, token=Token(), problem=problem)
+        return Row(number=number, problem=problem)
     if any(isinstance(value, bytes) for value in values):
         problem = "it holds bytes where text belongs"
-        return Row(number=number, token=Token(), problem=problem)
+        return Row(number=number, problem=problem)
     texts = (trimmed("" if value is None else str(value)) for value in values)
     found = {name: text for name, text in zip(FIELDS.values(), texts, strict=True) if text}
     expiry = found.pop("expires_at", None)
@@ -118,5 +127,5 @@ def _read_row(number: int, values: Sequence[object], providers: Providers) -> Ro
         except LookupFailed as exc:
             problem = exc.what
         else:
-            return Row(number=number, token=providers.locate(token))
-    return Row(number=number, token=Token(id=found.get("id")), problem=problem)
+            return Row(number=number, id=token.id, token=providers.locate(token))
+    return Row(number=number, id=found.get("id"), problem=problem)

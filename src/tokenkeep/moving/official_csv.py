@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends import private_file
 from tokenkeep.errors import ConfigurationError, TokenKeepError, UnknownName
 from tokenkeep.moving.judging import written
-from tokenkeep.moving.noting import Notes
 from tokenkeep.moving.official import FIELDS, OfficialSource
 from tokenkeep.moving.sources import StoreSource
 from tokenkeep.token import Status, Token
@@ -30,7 +29,7 @@ _HINT = (
 
 
 class CSVFile(OfficialSource):
-    """See `open_source`."""
+    """See `tokenkeep.moving.open_source`."""
 
     kind = "CSV file of the official SDK"
 
@@ -60,19 +59,6 @@ class CSVFile(OfficialSource):
             ) from exc
         except OSError as exc:
             raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from None
-
-
-def open_source(path: Path) -> OfficialSource:
-    """
-    Open the file of the official SDK's FileStore.
-
-    Args:
-        path: Of the file, in UTF-8.
-
-    Raises:
-        ConfigurationError: It is something else, or can't be read.
-    """
-    return CSVFile(path)
 
 
 def export_csv(
@@ -106,31 +92,26 @@ def export_csv(
         KeyMissing: A token was sealed under a key that is not in the ring.
     """
     StoreSource(store).settle()
-    counts, told = Counter({"exported": 0}), list[TokenKeepError]()
+    counts, seen = Counter({"exported": 0}), set[str]()
     is_of_use = partial(_is_of_use, store, environment)
     try:
         # As the SDK writes it: lines end with a carriage return too.
-        with private_file.appearing(path) as file, closing(Notes()) as seen:
+        with private_file.appearing(path) as file:
             lines = csv.DictWriter(file, FIELDS)
             lines.writeheader()
             for token in store.iter_tokens(on_error=on_error):
                 counts["left out"] += 1
+                if token.user in seen:
+                    continue
                 its: Iterable[Token] = [token]
                 if token.user:
-                    user = seen.mark(token.user)
-                    if seen.find(user):
-                        continue
-                    seen.put(user)
+                    seen.add(token.user)
                     # All at once: they may overtake each other while others are read.
-                    its = store.iter_tokens(user=token.user, on_error=told.append)
+                    its = store.iter_tokens(user=token.user, on_error=lambda _: None)
                 best = max(filter(is_of_use, its), key=_rank, default=None)
                 if best is not None:
                     counts.update({"exported": 1, "left out": -1})
                     lines.writerow(_row(counts["exported"], best))
-    except FileExistsError as exc:
-        raise ConfigurationError(
-            f"There is a file {path} already; it is left as it is", hint="Name another one"
-        ) from exc
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
     return counts

@@ -22,7 +22,7 @@ _PAGE = 10_000
 
 
 class Table(OfficialSource):
-    """See `tokenkeep.moving.open_table`."""
+    """See `tokenkeep.moving.open_source`."""
 
     kind = "MySQL table of the official SDK"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import records
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
-_RENEWED = "it is being renewed in the source: run this again"
 _ENDED = "deleted, but not yet revoked at the provider: sweep the source before you delete it"
 
 
@@ -27,15 +26,17 @@ class Row:
     One row of a source, or another id of one.
 
     Args:
-        token: What it holds, with the id that it has there. Without a version
-            nobody knows when it was written.
+        token: What it holds, with the id that it gets if it is new. Without a
+            version nobody knows when it was written.
+        id: The one that it has there. None if it has none.
         number: Of the row in a file or table. None if a source does not count them.
         to: The row that an id leads to. None if this is a row itself.
         problem: Why it is left out. None if it is not.
         failed: Whether that is a failure.
     """
 
-    token: Token
+    token: Token = field(default_factory=Token)
+    id: str | None = None
     number: int | None = None
     to: Token | None = None
     problem: str | None = None
@@ -58,7 +59,7 @@ class Source(ABC):
 
 class StoreSource(Source):
     """
-    The rows of a store; those that are being renewed, or were deleted, with a reason against it.
+    The rows of a store; those that were deleted, with a reason against it.
 
     Args:
         store: Which one. Only a login that a crash has left on its way is
@@ -68,27 +69,25 @@ class StoreSource(Source):
     def __init__(self, store: Vault) -> None:
         self.store = store
 
-    def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002
+    def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
         self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
-            claim = token.renewal.claim
-            is_renewed = claim is not None and now < claim.taken_at + claim.length
-            yield Row(token=token, problem=_RENEWED if is_renewed else None)
+            yield Row(token=token, id=token.id)
         for token in self.store.due(records.EVER, errors.append):
             if token.ended:
-                yield Row(token=token, problem=_ENDED)
+                yield Row(token=token, id=token.id, problem=_ENDED)
         for token_id, to in self.store.iter_added_ids(errors.append):
             row = None
             with telling(errors.append):
                 row = self.store.reread(to)  # it may lead there by way of another id
             if row is not None:
-                yield Row(token=Token(id=token_id), to=row)
+                yield Row(id=token_id, to=row)
         # What is due as well is met twice.
         for error in {each.token_id: each for each in errors}.values():
-            lost = Token(id=error.token_id, user=error.user)
-            yield Row(token=lost, problem=error.what, failed=True)
+            lost = Token(user=error.user)
+            yield Row(token=lost, id=error.token_id, problem=error.what, failed=True)
         self.settle()
 
     def settle(self) -> None:
