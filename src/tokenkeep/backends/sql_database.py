@@ -136,14 +136,15 @@ class Database:
 
     def __init__(self, url: str, given: Mapping[str, Any]) -> None:
         said = {n: v for n, v in given.items() if v is not None}
-        self.kind, parsed, self._dialect = _understood(url)
+        kind, parsed, self._dialect = _understood(url)
+        self.kind: str = kind
         """``mysql``, also for MariaDB, or ``postgresql``."""
         parsed = parsed.set(password=said.pop("password", parsed.password))
         for name, value in said.items():
             refuse_blank(name, value)
         own = {name: said.pop(name, parsed.query.get(name, _OWN[name])) for name in _OWN}
         parsed = parsed.difference_update_query(_OWN)
-        self.table = str(own["table"])
+        self.table: str = str(own["table"])
         whole = {**parsed.translate_connect_args(), **parsed.query, **said}
         secret = [str(v) for n, v in whole.items() if any(w in n.lower() for w in SECRET_WORDS)]
         self._secrets = sorted(filter(None, secret), key=len, reverse=True)
@@ -153,7 +154,8 @@ class Database:
         """Which database, for people, without a password."""
         self._errors = (self._dialect.loaded_dbapi.Error, SQLAlchemyError, OSError, *_GARBLED)
         try:
-            self.timeout, size = float(own["timeout"]), int(own["pool_size"])
+            self.timeout: float = float(own["timeout"])
+            size = int(own["pool_size"])
             if not (0.01 <= self.timeout <= 86400 and 1 <= size <= 1000):  # noqa: PLR2004 - a day
                 raise ValueError("timeout is from 0.01 to 86400, pool_size from 1 to 1000")
             if self.kind == "mysql":
@@ -219,7 +221,7 @@ class Database:
             context, "check_hostname", False
         )
         is_asked = getattr(context, "verify_mode", ssl.CERT_NONE) is ssl.CERT_REQUIRED
-        self.is_verified = bool((is_asked and is_named) or link.unix_socket)
+        self.is_verified: bool = bool((is_asked and is_named) or link.unix_socket)
         self._hint = "Add ?ssl_ca=/path/ca.pem&ssl_verify_identity=true to the URL"
         if not self.is_verified:
             names = ("mysql_clear_password", "mysql_old_password", "dialog", "sha256_password")
@@ -250,7 +252,7 @@ class Database:
         places = (said[name].split(",") for name in ("hostaddr", "host"))
         # By default libpq takes a Unix socket.
         self._hosts = [one or two or "/" for one, two in zip_longest(*places, fillvalue="")]
-        self.is_verified = (
+        self.is_verified = bool(
             said["sslmode"] in {"verify-ca", "verify-full"}
             or said["sslrootcert"] == "system"  # then libpq verifies, or refuses
             or all(each.startswith(("/", "@")) for each in self._hosts)
