@@ -199,11 +199,11 @@ def test_forked_by_a_library_beside_a_fork(fork):
     is_forking, go_on = threading.Event(), threading.Event()
 
     class Slow(ForkSafe):
-        def before_fork(self, deadline):
+        def before_fork(self):
             if not is_forking.is_set():
                 is_forking.set()
                 go_on.wait(60)
-            super().before_fork(deadline)
+            return super().before_fork()
 
     slow = Slow()
     thread = threading.Thread(target=lambda: fork(lambda _: None).end())
