@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _DAY = 86400.0
-_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
+_PAUSE = 0.005
+"""Between two tries while another process writes, in seconds."""
 
 
 class OnDisk(ForkSafe):
@@ -74,22 +75,20 @@ class OnDisk(ForkSafe):
         self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
     ) -> _Result:
         """Do something alone; again while another process is busy, with the lock free then."""
-        deadline, pause = None, _PAUSE
+        timeout = self._busy_timeout if waits else 0.0
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 return self._alone(work)
             except self._faults as exc:
                 if error := self._explained(exc, record_id):
                     raise error from exc
-                timeout, now = self._busy_timeout if waits else 0.0, time.monotonic()
-                deadline = deadline or now + timeout
-                if now >= deadline:
+                if time.monotonic() >= deadline:
                     raise StoreUnavailable(
                         f"{self._path} was busy for {timeout:g} seconds",
                         hint="Another process is writing: try again, or raise busy_timeout",
                     ) from exc
-            time.sleep(min(pause, deadline - now))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(_PAUSE)
 
     def _found(self) -> os.stat_result | None:
         """Return what is at the path. None if nothing is there, or in it, and never was."""
