@@ -126,7 +126,7 @@ class FileBackend(OnDisk, TableBackend):
         aside = self._path.with_name(f"{self._path.name}.tmp")
         # Only who holds the lock writes it: one that is there is of a save that was cut off.
         aside.unlink(missing_ok=True)
-        with private_file.open_new(aside) as file:
+        with private_file.written(aside) as file:
             file.write(_encoded(table))
             file.flush()
             was = os.fstat(old.fileno())
@@ -136,9 +136,9 @@ class FileBackend(OnDisk, TableBackend):
             os.utime(file.fileno(), ns=(now, now))
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), was.st_uid, was.st_gid)
-            os.fsync(file.fileno())
-            aside.replace(self._path)
-            self._loaded, self._was_there = (_stamp(os.fstat(file.fileno())), table), True
+        stamp = _stamp(aside.stat())
+        aside.replace(self._path)
+        self._loaded, self._was_there = (stamp, table), True
         private_file.sync_folder(self._path)
 
 

@@ -112,9 +112,8 @@ def _living() -> list[HasLocks]:
 
 def _before() -> None:
     _forking.acquire()
-    for thing in _living():
-        if isinstance(thing, ForkSafe) and thing.before_fork():
-            _resting.append(thing)
+    things = [thing for thing in _living() if isinstance(thing, ForkSafe)]
+    _resting.extend(thing for thing in things if thing.before_fork())
 
 
 def _after_in_parent() -> None:

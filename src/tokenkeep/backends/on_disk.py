@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tokenkeep.backends import private_file
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
@@ -93,15 +92,13 @@ class OnDisk(ForkSafe):
     def _found(self) -> os.stat_result | None:
         """Return what is at the path. None if nothing is there, or in it, and never was."""
         try:
-            found = self._path.stat()
+            found = private_file.look_at(self._path)
         except FileNotFoundError as exc:
             if self._was_there:
                 raise self._gone() from exc
             if not self._path.parent.is_dir():
                 raise
             return None
-        if not stat.S_ISREG(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, self._path)
         self._was_there = self._was_there or found.st_size > 0
         return found if self._was_there else None
 

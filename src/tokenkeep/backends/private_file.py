@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO
 
 from tokenkeep.errors import StoreUnavailable
@@ -48,26 +49,43 @@ def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
 
 
+def look_at(path: Path) -> os.stat_result:
+    """Return what `Path.stat` does; `IsADirectoryError` for what is no file: a pipe has no end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder, or not a regular file", str(path))
+    return found
+
+
+# No function of ours: as it returns a signal handler may raise, and the descriptor is lost.
+_private = partial(os.open, mode=0o600)
+
+
 def create(path: Path) -> None:
-    """Create an empty file with mode 0600 whatever the umask, if there is none."""
+    """Create an empty file with mode 0600, if there is none."""
     # Only ever opened when new: SQLite's locks on a file are lost as soon
     # as its process closes any other descriptor of that file.
     with suppress(FileExistsError):
-        open_new(path).close()
+        open(path, "xb", opener=_private).close()
 
 
-def open_new(path: Path) -> BinaryIO:
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
     """
-    Create an empty file, as `create` does, and open it to write.
+    Write a new file with mode 0600, on disk at the end; nothing is left where that fails.
 
     Raises:
         FileExistsError: Something is there, if only a link, which is not followed.
-        OSError: It can't be created.
+        OSError: It can't be written.
     """
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-    if os.name != "nt":
-        os.fchmod(file.fileno(), 0o600)
-    return file
+    with open(path, "xb", opener=_private) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -82,9 +100,8 @@ def appearing(path: Path) -> Iterator[TextIO]:
     if os.path.lexists(path):
         raise FileExistsError
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with open(aside, "x", encoding="utf-8", newline="", opener=_private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
