@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 import weakref
-from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
@@ -118,7 +117,7 @@ class SQLiteBackend(OnDisk, Backend):
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
-        self._opened: list[_Link] = []
+        self._opened: list[_Connection] = []
         weakref.finalize(self, _close_all, self._opened)
         self._openings = 0
         self._look_at = 0.0
@@ -194,12 +193,12 @@ class SQLiteBackend(OnDisk, Backend):
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._pid == getpid() or self._ready():
-            return self._execute(sql, values).fetchall()
+            return self._db.execute(sql, values).fetchall()
         return []
 
     def _change(self, sql: str, values: Sequence[Any], *, make: bool = False) -> int:
         """Run a statement that writes, and return how many rows it changed."""
-        return self._execute(sql, values).rowcount if self._ready(make=make) else 0
+        return self._db.execute(sql, values).rowcount if self._ready(make=make) else 0
 
     def _revision(self) -> tuple[int, int, int]:
         # Whether it is still the same file costs more than the rest: once a second.
@@ -209,7 +208,7 @@ class SQLiteBackend(OnDisk, Backend):
             self._look_at = monotonic() + 1.0
         # The one changes with the commits of others, the other with our own; both begin
         # anew with a connection.
-        (others,) = self._execute("PRAGMA data_version").fetchone()
+        (others,) = self._db.execute("PRAGMA data_version").fetchone()
         return self._openings, others, self._db.total_changes
 
     def _insert(self, *records: Record) -> int:
@@ -219,7 +218,7 @@ class SQLiteBackend(OnDisk, Backend):
     def _replace(self, record: Record, replaces: str) -> int:
         if not self._ready():
             return 0
-        old = self._execute(_READ_INDEXED, (record.id, replaces)).fetchone()
+        old = self._db.execute(_READ_INDEXED, (record.id, replaces)).fetchone()
         if old is None:
             return 0
         both = zip(_INDEXED, old, _indexed_of(record), strict=True)
@@ -227,7 +226,7 @@ class SQLiteBackend(OnDisk, Backend):
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.
-        return self._execute(sql, (*values(record), replaces)).rowcount
+        return self._db.execute(sql, (*values(record), replaces)).rowcount
 
     def _delete(self, record_id: str, replaces: str | None) -> bool:
         if replaces is None:
@@ -268,9 +267,9 @@ class SQLiteBackend(OnDisk, Backend):
         return file
 
     def _open(self) -> None:
-        for link in [*_links]:
-            if link.file == self._file and link.pid != getpid():
-                raise self._inherited(link.pid)
+        for other in [*_connections]:
+            if other.file == self._file and other.pid != getpid():
+                raise self._inherited(other.pid)
         self._rest()  # what an interrupted call may have left
         db = sqlite3.connect(
             # Only an URI forbids to create: one deleted just now must not come back wide open.
@@ -279,10 +278,11 @@ class SQLiteBackend(OnDisk, Backend):
             timeout=0,  # SQLite would wait with the backend's lock held
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
-        link = _Link(db, self._file)
-        self._opened.append(link)
-        _links.add(link)
+        db.pid, db.file = getpid(), self._file
+        self._opened.append(db)
+        _connections.add(db)
         # Bytes that are no text: that row does not open then, and the others do.
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
@@ -290,7 +290,7 @@ class SQLiteBackend(OnDisk, Backend):
         except BaseException:
             self._rest()
             raise
-        self._execute, self._db = link.execute, db
+        self._db = db
         self._openings += 1
         self._pid = getpid()
 
@@ -397,31 +397,24 @@ def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
     return sql, [value for those in values.values() for value in those]
 
 
-class _Link:
-    """A connection, and its one cursor: making one costs a tenth of a lookup."""
+class _Connection(sqlite3.Connection):
+    """One that only its own process closes; in another it is not even let go."""
 
-    def __init__(self, db: sqlite3.Connection, file: _File | None) -> None:
-        self.pid, self.file = getpid(), file
-        self._db, self._cursor = db, db.cursor()
-        self.execute = self._cursor.execute
+    pid: int
+    file: _File | None
 
     def close(self) -> None:
-        """Close it, if it is this process's; may be repeated."""
         if self.pid == getpid():
-            # In this order: a cursor keeps a statement that was refused as busy,
-            # and the statement keeps the files open beyond Connection.close().
-            for each in (self._cursor, self._db):
-                with suppress(sqlite3.Error):
-                    each.close()
-            _links.discard(self)
+            super().close()
+            _connections.discard(self)
 
 
-def _close_all(links: list[_Link]) -> None:
+def _close_all(connections: list[_Connection]) -> None:
     """Close these, whoever is interrupted in between: what is still there, the next one closes."""
-    for link in links:
-        link.close()
-    links.clear()
+    for each in connections:
+        each.close()
+    connections.clear()
 
 
-_links: set[_Link] = set()
-"""All that are open, or were inherited: those must not be let go either."""
+_connections: set[_Connection] = set()
+"""All that are open, or were inherited."""
