@@ -233,7 +233,7 @@ def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     for deed in (lambda: journal.put(entry()), journal.prepare):
-        with pytest.raises(StoreUnavailable, match="used: the disk is full"):
+        with pytest.raises(StoreUnavailable, match="used: No space left"):
             deed()
 
     assert list(folder.iterdir()) == []
@@ -271,7 +271,7 @@ def test_entry_that_can_t_be_used(open_journal, folder, make):
     (folder / kept.name).unlink()
     make(folder / kept.name)
 
-    with pytest.raises(StoreUnavailable, match="it is a folder, or no regular file"):
+    with pytest.raises(StoreUnavailable, match="it is a folder, or not a regular file"):
         list(journal.entries())
 
 

@@ -211,16 +211,13 @@ class FolderJournal(Journal):
             names = sorted(os.listdir(folder))  # noqa: PTH208  # plain names are what is wanted
         for name in names:
             if name.startswith(start) and name.endswith(_ANSWER):
-                entry = None
                 try:
                     with suppress(FileNotFoundError), self._open() as folder:
-                        entry = self._opened(folder / name)
+                        yield self._opened(folder / name)
                 except TokenKeepError as exc:
                     if on_error is None:
                         raise
                     on_error(exc)
-                if entry is not None:
-                    yield entry
 
     def _start(self, base_refresh: str | None) -> str:
         return self._header.keys.digest("answer", base_refresh or "")

@@ -119,7 +119,7 @@ def test_no_place_for_an_answer(failed, acme, endpoint, tmp_path):
     acme(issuer=endpoint().url)
     (tmp_path / "tokens.db.journal").touch()
 
-    assert "its folder is a file, or a link" in failed("journal")["text"]
+    assert "Not a directory" in failed("journal")["text"]
 
 
 def test_the_clock_is_off(checks, acme, endpoint):

@@ -74,15 +74,16 @@ class OnDisk(ForkSafe):
         self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
     ) -> _Result:
         """Do something alone; again while another process is busy, with the lock free then."""
-        timeout = self._busy_timeout if waits else 0.0
-        deadline = time.monotonic() + timeout
+        deadline = None  # it costs nothing where nobody is in the way
         while True:
             try:
                 return self._alone(work)
             except self._faults as exc:
                 if error := self._explained(exc, record_id):
                     raise error from exc
-                if time.monotonic() >= deadline:
+                timeout, now = self._busy_timeout if waits else 0.0, time.monotonic()
+                deadline = deadline or now + timeout
+                if now >= deadline:
                     raise StoreUnavailable(
                         f"{self._path} was busy for {timeout:g} seconds",
                         hint="Another process is writing: try again, or raise busy_timeout",

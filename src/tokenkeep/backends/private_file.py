@@ -21,32 +21,23 @@ _log = logging.getLogger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-REASONS = {
-    errno.ENOENT: ("its folder does not exist", "Make the folder, or name another path"),
-    errno.ENOTDIR: ("its folder is a file, or a link", "Name another path"),
-    errno.EEXIST: ("its folder is a file, or a link", "Name another path"),
-    errno.EISDIR: ("it is a folder, or no regular file", "Name a file"),
-    errno.EACCES: ("permission is denied", "Give this user the right to read and write there"),
-    errno.EPERM: ("permission is denied", "Give this user the right to read and write there"),
-    errno.EROFS: ("the file system is read-only", "Name a path that can be written"),
-    errno.ENOSPC: ("the disk is full", "Make room, then try again"),
-    errno.EIO: ("the disk reports an error", "Check its free space, its limits and its health"),
-}
-"""What to say for an errno, and what to do about it."""
+HINT = (
+    "Its folder has to be there, with room in it, and this user be allowed to read and write there"
+)
+"""What to do about whatever the system says of a file."""
 
 
 def refuse(path: Path, exc: OSError, instead: str = "") -> NoReturn:
     """
-    Raise the error for what a file call raised, in words; *instead* says what else may be done.
+    Raise the error for what a file call raised; *instead* says what else may be done.
 
     A signal handler may raise a `TimeoutError` of its own in the midst of a
     call; that one has no errno, and is the application's.
     """
     if exc.errno is None:
         raise exc
-    reason, hint = REASONS.get(exc.errno, (exc.strerror or type(exc).__name__, None))
-    hint = ". ".join(filter(None, (hint, instead))) or None
-    raise StoreUnavailable(f"{path} can't be used: {reason}", hint=hint) from exc
+    hint = ". ".join(filter(None, (HINT, instead)))
+    raise StoreUnavailable(f"{path} can't be used: {exc.strerror}", hint=hint) from exc
 
 
 def look_at(path: Path) -> os.stat_result:

@@ -13,9 +13,9 @@ the last and deletes the write-ahead log that the child goes on writing.
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 import weakref
+from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from os import getpid
@@ -82,12 +82,7 @@ _indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
-_ERRNO = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EACCES,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-}
-"""The errno whose words fit an error code of SQLite's."""
+_OF_THE_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class SQLiteBackend(OnDisk, Backend):
@@ -193,12 +188,12 @@ class SQLiteBackend(OnDisk, Backend):
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._pid == getpid() or self._ready():
-            return self._db.execute(sql, values).fetchall()
+            return self._execute(sql, values).fetchall()
         return []
 
     def _change(self, sql: str, values: Sequence[Any], *, make: bool = False) -> int:
         """Run a statement that writes, and return how many rows it changed."""
-        return self._db.execute(sql, values).rowcount if self._ready(make=make) else 0
+        return self._execute(sql, values).rowcount if self._ready(make=make) else 0
 
     def _revision(self) -> tuple[int, int, int]:
         # Whether it is still the same file costs more than the rest: once a second.
@@ -208,7 +203,7 @@ class SQLiteBackend(OnDisk, Backend):
             self._look_at = monotonic() + 1.0
         # The one changes with the commits of others, the other with our own; both begin
         # anew with a connection.
-        (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        (others,) = self._execute("PRAGMA data_version").fetchone()
         return self._openings, others, self._db.total_changes
 
     def _insert(self, *records: Record) -> int:
@@ -218,7 +213,7 @@ class SQLiteBackend(OnDisk, Backend):
     def _replace(self, record: Record, replaces: str) -> int:
         if not self._ready():
             return 0
-        old = self._db.execute(_READ_INDEXED, (record.id, replaces)).fetchone()
+        old = self._execute(_READ_INDEXED, (record.id, replaces)).fetchone()
         if old is None:
             return 0
         both = zip(_INDEXED, old, _indexed_of(record), strict=True)
@@ -226,7 +221,7 @@ class SQLiteBackend(OnDisk, Backend):
         # SQLite compares the versions in the statement that writes, so a
         # process that wrote since the read above is not overwritten. And the
         # same version is the same record: what did not differ then does not now.
-        return self._db.execute(sql, (*values(record), replaces)).rowcount
+        return self._execute(sql, (*values(record), replaces)).rowcount
 
     def _delete(self, record_id: str, replaces: str | None) -> bool:
         if replaces is None:
@@ -280,7 +275,7 @@ class SQLiteBackend(OnDisk, Backend):
             check_same_thread=False,
             factory=_Connection,
         )
-        db.pid, db.file = getpid(), self._file
+        db.pid, db.file, db.kept = getpid(), self._file, db.cursor()
         self._opened.append(db)
         _connections.add(db)
         # Bytes that are no text: that row does not open then, and the others do.
@@ -290,7 +285,7 @@ class SQLiteBackend(OnDisk, Backend):
         except BaseException:
             self._rest()
             raise
-        self._db = db
+        self._execute, self._db = db.kept.execute, db
         self._openings += 1
         self._pid = getpid()
 
@@ -361,8 +356,8 @@ class SQLiteBackend(OnDisk, Backend):
             return self._foreign("is not a SQLite database")
         if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
             return self._damaged("is damaged")
-        reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
-        return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
+        hint = private_file.HINT if code in _OF_THE_DISK else None
+        return StoreUnavailable(f"{self._path} can't be used: {exc}", hint=hint)
 
 
 @cache
@@ -402,9 +397,14 @@ class _Connection(sqlite3.Connection):
 
     pid: int
     file: _File | None
+    kept: sqlite3.Cursor
+    """Making one costs a tenth of a lookup."""
 
     def close(self) -> None:
         if self.pid == getpid():
+            # First: it keeps a statement that was refused as busy, and that the files open.
+            with suppress(sqlite3.Error):  # it was closed before, and that was interrupted
+                self.kept.close()
             super().close()
             _connections.discard(self)
 
