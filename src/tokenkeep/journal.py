@@ -11,8 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.owned import expect_own_folder
-from tokenkeep.backends.private_file import look_at, refuse, sync_folder, written
+from tokenkeep.backends.private_file import (
+    expect_own_folder,
+    look_at,
+    refuse,
+    sync_folder,
+    written,
+)
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenkeep import environment, folders
-from tokenkeep.backends import owned, private_file
+from tokenkeep.backends import private_file
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
@@ -79,7 +79,7 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
             f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
         )
     try:
-        owned.make_folder(path.parent)
+        private_file.make_folder(path.parent)
         # Also looks whether a key may be there at all.
         if (ring := _read(path)) is not None:
             return ring
@@ -99,7 +99,7 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
 
 def _read(path: Path) -> KeyRing | None:
     """Return the keys in a file. None if there is none."""
-    text = owned.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
+    text = private_file.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
     if text is None:
         return None
     found = parse_keys(text, str(path))

@@ -11,7 +11,7 @@ import pytest
 from mounts import can_mount, mount_read_only
 
 from tokenkeep import ConfigurationError, KeyUnsafe, StoreUnavailable
-from tokenkeep.backends import owned, private_file
+from tokenkeep.backends import private_file
 
 USERS = {"root": 0, "me": 12345, "other": 54321}
 ME, OTHER = USERS["me"], USERS["other"]
@@ -120,7 +120,7 @@ def as_me(fork):
 def reading(path, *, secret=True):
     """Return what says the content of a file."""
     given = {"variable": "NAME", "secret": secret, "unsafe": KeyUnsafe}
-    return lambda say: say(str(owned.read(path, "The file", **given)))
+    return lambda say: say(str(private_file.read(path, "The file", **given)))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_is_no_file(tmp_path, said, make):
     make(tmp_path / "k")
 
     with pytest.raises(ConfigurationError, match=said):
-        owned.read(tmp_path / "k", "The file", variable="NAME")
+        private_file.read(tmp_path / "k", "The file", variable="NAME")
 
 
 def test_marks_of_other_systems(tmp_path):
@@ -192,7 +192,7 @@ def test_marks_of_other_systems(tmp_path):
     path = plant(tmp_path, "k root 600")
     path.write_bytes("\ufefftext\r\n".encode())
 
-    assert "text\r\n" == owned.read(path, "The file", variable="NAME")
+    assert "text\r\n" == private_file.read(path, "The file", variable="NAME")
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -243,6 +243,6 @@ def test_root_beside_a_service(tmp_path):
 def expect(place, **given):
     """Look at a folder; errors as a journal has them."""
     try:
-        owned.expect_own_folder(place, **given)
+        private_file.expect_own_folder(place, **given)
     except OSError as exc:
         private_file.refuse(place, exc)
