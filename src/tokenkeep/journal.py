@@ -192,7 +192,7 @@ class FolderJournal(Journal):
                 file.write(bytes(_ROOM))
             room.unlink()
             for part in folder.glob(f"*{_PART}"):
-                with suppress(FileNotFoundError):  # another process may be faster
+                with suppress(OSError):  # another process may be faster
                     if part.stat().st_mtime < time.time() - _ABANDONED:
                         part.unlink()
 
