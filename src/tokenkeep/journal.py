@@ -11,13 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.private_file import (
-    expect_own_folder,
-    look_at,
-    refuse,
-    sync_folder,
-    written,
-)
+from tokenkeep.backends import private_file
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
@@ -188,7 +182,7 @@ class FolderJournal(Journal):
         """See `Journal.prepare`."""
         with self._open(make=True) as folder:
             room = folder / f"{secrets.token_hex(8)}{_PART}"
-            with written(room) as file:
+            with private_file.written(room) as file:
                 file.write(bytes(_ROOM))
             room.unlink()
             for part in folder.glob(f"*{_PART}"):
@@ -235,13 +229,13 @@ class FolderJournal(Journal):
             del plain  # as above
             outside = {"key": number, "sealed": b64encode(sealed).decode()}
             part = folder / f"{name}{_PART}"
-            with written(part) as file:  # on a full disk nothing is left
+            with private_file.written(part) as file:  # on a full disk nothing is left
                 file.write(json.dumps(outside).encode())
             part.replace(folder / name)
-            sync_folder(part)
+            private_file.sync_folder(part)
 
     def _opened(self, path: Path) -> Entry:
-        look_at(path)
+        private_file.look_at(path)
         content = path.read_bytes()
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, RecursionError):
@@ -271,12 +265,12 @@ class FolderJournal(Journal):
                 hint=f"Name a folder in {STATE}",
             )
         try:
-            expect_own_folder(place, make=make, instead=instead)
+            private_file.expect_own_folder(place, make=make, instead=instead)
             yield place
         except OSError as exc:
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
-            refuse(place, exc, instead)
+            private_file.refuse(place, exc, instead)
 
 
 def _packed_entry(entry: Entry) -> dict[str, Any]:
