@@ -132,7 +132,7 @@ def test_mistakes_are_named(write, tmp_path, text, entry, expected):
 @pytest.mark.parametrize(
     ("name", "said"),
     [("no", "TOKENKEEP_CONFIG names it"), ("home", "not a regular file"),
-     ("wide", r"others can write it.*chmod go-w")],
+     ("wide", r"others can write to.*chmod go-w")],
 )  # fmt: skip
 def test_a_file_that_can_not_be_read(home, name, said):
     """A missing file that is named, a pipe, which never holds anybody up, and anybody's."""
@@ -171,7 +171,7 @@ def test_a_password_in_the_configuration(write, store, is_secret):
     if not is_secret:
         assert store == tokenkeep.settings(environ).store
         return
-    with pytest.raises(ConfigurationError, match=r"password.*read it.*chmod 600") as caught:
+    with pytest.raises(ConfigurationError, match=r"password.*can read or.*chmod 600") as caught:
         tokenkeep.settings(environ)
     assert "hunter2" not in reported(caught.value)
 

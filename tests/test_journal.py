@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from pathlib import Path
 
 import pytest
 from reported import reported
@@ -12,7 +14,6 @@ from reported import reported
 import tokenkeep
 from tokenkeep import KeyRing, StoreTampered, StoreUnavailable, Token, Vault
 from tokenkeep.backends.memory import MemoryBackend
-from tokenkeep.backends.owned import OwnFolder
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
 from tokenkeep.journal import Entry, FolderJournal, Journal, packed
@@ -126,8 +127,8 @@ def test_named_by_the_refresh_token(open_journal, monkeypatch):
     mine = journal.put(entry())
     for number in range(20):
         journal.put(entry(base_refresh=f"of somebody else {number}"))
-    names, read = [], OwnFolder.read
-    monkeypatch.setattr(OwnFolder, "read", lambda *args: names.append(args[1]) or read(*args))
+    names, read = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: names.append(path.name) or read(path))
 
     assert [mine] == journal.answers(BASE[1])
     assert [mine.name] == names
@@ -232,7 +233,7 @@ def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     for deed in (lambda: journal.put(entry()), journal.prepare):
-        with pytest.raises(StoreUnavailable, match="used: the disk is full"):
+        with pytest.raises(StoreUnavailable, match="used: No space left"):
             deed()
 
     assert list(folder.iterdir()) == []
@@ -249,16 +250,29 @@ def test_prepared(open_journal, folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_entry_that_can_t_be_used(open_journal, folder):
-    """One that is there and can't be read is not passed over; nor one that can't be removed."""
+def test_what_a_killed_writer_left(open_journal, folder):
+    """Its part is removed a day later, before a provider is asked; a part that is new is kept."""
+    journal = open_journal()
+    journal.prepare()
+    for name, age in {"old.part": 90_000, "new.part": 0}.items():
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age,) * 2)
+
+    journal.prepare()
+
+    assert [folder / "new.part"] == list(folder.iterdir())
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_entry_that_can_t_be_used(open_journal, folder, make):
+    """One that is there and can't be read is neither passed over nor waited for."""
     journal = open_journal()
     kept = journal.put(entry())
     (folder / kept.name).unlink()
-    (folder / kept.name).mkdir()
+    make(folder / kept.name)
 
-    for deed in (lambda: list(journal.entries()), lambda: journal.remove(kept)):
-        with pytest.raises(StoreUnavailable, match="it is a folder"):
-            deed()
+    with pytest.raises(StoreUnavailable, match="it is a folder, or not a regular file"):
+        list(journal.entries())
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import RLock
+from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from tokenkeep.backends.forks import renew_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -27,9 +25,9 @@ class Cache:
     def __init__(self, revision: Callable[[], Hashable | None], *, size: int) -> None:
         self._revision = revision
         self._size = size
+        # Without a lock, as each of its methods is one step: what a thread, a signal
+        # handler or a fork comes between is at most a token more or less.
         self._entries: OrderedDict[Hashable, tuple[Token, Hashable]] = OrderedDict()
-        self.renew_locks()
-        renew_in_child(self)
 
     def recall(self, key: Hashable, read: Callable[[], Token | None]) -> Token | None:
         """Return what was read before, if nothing was written since; else read it now."""
@@ -53,17 +51,11 @@ class Cache:
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
-            self._entries.clear()
-
-    def renew_locks(self) -> None:
-        """Start with a new lock: another thread of the parent may hold the old one."""
-        # Re-entrant: a signal handler may ask for a token in the midst of this.
-        self._lock = RLock()
+        self._entries.clear()
 
     def _put(self, key: Hashable, token: Token, revision: Hashable) -> None:
-        with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = token, revision
+        self._entries.pop(key, None)
+        self._entries[key] = token, revision
+        with suppress(KeyError):  # another thread has taken the last one out
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
-from tokenkeep.backends import open_backend, owned
+from tokenkeep.backends import open_backend, private_file
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.urls import shows_password
@@ -153,7 +153,7 @@ def open_store(
     data, state = folders.data(), folders.state(environ)
     if data is not None and configured.store == default_store():
         try:
-            owned.make_folder(data)
+            private_file.make_folder(data)
         except OSError as exc:
             said = f"The folder {data} can't be made: {exc.strerror}"
             raise ConfigurationError(said, hint=_NAME_ONE) from exc
@@ -220,7 +220,7 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     # A home that this user may not enter has no configuration of his.
     if named is None and (home is None or not os.path.lexists(path)):
         return path, {}
-    text = owned.read(path, _IT, variable=CONFIG, secret=False)
+    text = private_file.read(path, _IT, variable=CONFIG, secret=False)
     if text is None:
         hint = f"{CONFIG} names it; correct or unset it"
         raise ConfigurationError(f"There is no file {path}", hint=hint)
@@ -229,7 +229,7 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     except (ValueError, RecursionError) as exc:
         raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
     if shows_password(str(found.get("store"))):
-        owned.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
+        private_file.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
     return path, found
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import time
 from base64 import b64decode, b64encode
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.owned import OwnFolder, own_folder
-from tokenkeep.backends.private_file import refuse
+from tokenkeep.backends import private_file
 from tokenkeep.errors import StoreTampered, StoreUnavailable, TokenKeepError
 from tokenkeep.folders import STATE
 from tokenkeep.lookup import digest_of
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _ANSWER = ".answer"
 _PART = ".part"
-_LONGEST = 16_000_000
-"""More bytes are no answer: a provider's are bounded."""
+_ABANDONED = 86400.0
+"""After so many seconds the writer of a part is dead."""
 _ROOM = 16_384
 """So many bytes have to fit in before the provider is asked; an answer seldom has more."""
 _OF_A_REPLY = ("status", "content_type", "fault")
@@ -168,23 +169,26 @@ class FolderJournal(Journal):
 
     Args:
         folder: Made with mode 0700 when it is first needed; or what returns
-            it, asked each time, behind the folder that was named for it and that
-            it is below: None where there is no place for it.
+            it, asked each time: below TOKENKEEP_STATE, or None where there is no
+            place for it.
         header: The keys of the store it belongs to.
     """
 
-    def __init__(
-        self, folder: Path | Callable[[], tuple[Path, Path] | None], header: Header
-    ) -> None:
+    def __init__(self, folder: Path | Callable[[], Path | None], header: Header) -> None:
         self._where = folder
         self._header = header
 
     def prepare(self) -> None:
         """See `Journal.prepare`."""
         with self._open(make=True) as folder:
-            name = secrets.token_hex(8) + _PART
-            _write(folder, name, bytes(_ROOM))
-            folder.remove(name)
+            room = folder / f"{secrets.token_hex(8)}{_PART}"
+            with private_file.written(room) as file:
+                file.write(bytes(_ROOM))
+            room.unlink()
+            for part in folder.glob(f"*{_PART}"):
+                with suppress(OSError):  # another process may be faster
+                    if part.stat().st_mtime < time.time() - _ABANDONED:
+                        part.unlink()
 
     def put(self, entry: Entry) -> Entry:
         """See `Journal.put`."""
@@ -194,7 +198,7 @@ class FolderJournal(Journal):
     def remove(self, entry: Entry) -> None:
         """See `Journal.remove`."""
         with suppress(FileNotFoundError), self._open() as folder:
-            folder.remove(str(entry.name))
+            (folder / str(entry.name)).unlink()
 
     def entries(
         self, *, on_error: Callable[[TokenKeepError], None] | None = None, start: str = ""
@@ -203,19 +207,16 @@ class FolderJournal(Journal):
         names: list[str] = []
         # One that can't be read is not empty: a refresh token that is spent would be sent again.
         with suppress(FileNotFoundError), self._open() as folder:
-            names = folder.names()
+            names = sorted(os.listdir(folder))  # noqa: PTH208  # plain names are what is wanted
         for name in names:
             if name.startswith(start) and name.endswith(_ANSWER):
-                entry = None
                 try:
                     with suppress(FileNotFoundError), self._open() as folder:
-                        entry = self._opened(folder, name)
+                        yield self._opened(folder / name)
                 except TokenKeepError as exc:
                     if on_error is None:
                         raise
                     on_error(exc)
-                if entry is not None:
-                    yield entry
 
     def _start(self, base_refresh: str | None) -> str:
         return self._header.keys.digest("answer", base_refresh or "")
@@ -227,54 +228,49 @@ class FolderJournal(Journal):
             number, sealed = self._header.keys.seal(plain, bound=f"journal\0{name}")
             del plain  # as above
             outside = {"key": number, "sealed": b64encode(sealed).decode()}
-            _write(folder, name + _PART, json.dumps(outside).encode())
-            folder.rename(name + _PART, name)
+            part = folder / f"{name}{_PART}"
+            with private_file.written(part) as file:  # on a full disk nothing is left
+                file.write(json.dumps(outside).encode())
+            part.replace(folder / name)
+            private_file.sync_folder(part)
 
-    def _opened(self, folder: OwnFolder, name: str) -> Entry:
-        content = folder.read(name, _LONGEST)
+    def _opened(self, path: Path) -> Entry:
+        private_file.look_at(path)
+        content = path.read_bytes()
         # What is suppressed has an answer in it: no error may come from it.
         with suppress(StoreTampered, ValueError, TypeError, KeyError, RecursionError):
             outside = json.loads(content)
             number, sealed = outside["key"], b64decode(outside["sealed"])
             if number not in self._header.keys:
                 self._header.look()
-            bound = f"journal\0{name}"
+            bound = f"journal\0{path.name}"
             return _entry(json.loads(self._header.keys.open(number, sealed, bound=bound)))
         raise StoreTampered(
-            f"The journal entry {folder.path}/{name} does not open: it was changed, or is "
-            "another store's",
+            f"The journal entry {path} does not open: it was changed, or is another store's",
             hint="Move it away; its user may have to log in again",
         )
 
     @contextmanager
-    def _open(self, *, make: bool = False) -> Iterator[OwnFolder]:
-        """Open the folder; `FileNotFoundError` where there is none, nor is to be."""
-        found = self._where() if callable(self._where) else (None, self._where)
-        if found is None:
+    def _open(self, *, make: bool = False) -> Iterator[Path]:
+        """Look at the folder; `FileNotFoundError` where there is none, nor is to be."""
+        if callable(self._where):
+            place, instead = self._where(), f"Or name another folder in {STATE}"
+        else:
+            place, instead = self._where, ""
+        if place is None:
             if not make:
                 raise FileNotFoundError
             raise StoreUnavailable(
                 "There is no home folder for the journal, where answers wait to be saved",
                 hint=f"Name a folder in {STATE}",
             )
-        named, place = found
-        instead = f"Or name another folder in {STATE}" if named else ""
         try:
-            with own_folder(place, make=make, below=named, instead=instead) as folder:
-                yield folder
+            private_file.expect_own_folder(place, make=make, instead=instead)
+            yield place
         except OSError as exc:
             if isinstance(exc, FileNotFoundError) and not make:
                 raise
-            refuse(place, exc, instead)
-
-
-def _write(folder: OwnFolder, name: str, content: bytes) -> None:
-    try:
-        folder.write(name, content)
-    except OSError:
-        with suppress(OSError):  # on a full disk, each try would fill it further
-            folder.remove(name)
-        raise
+            private_file.refuse(place, exc, instead)
 
 
 def _packed_entry(entry: Entry) -> dict[str, Any]:

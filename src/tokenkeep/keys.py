@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenkeep import environment, folders
-from tokenkeep.backends import owned, private_file
+from tokenkeep.backends import private_file
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import ConfigurationError, KeyUnsafe
 from tokenkeep.events import logger
@@ -28,12 +27,8 @@ HOW_TO_MAKE = (
 
 _HEADER = "# Keys of tokenkeep, newest first. Without them the stored tokens are lost."
 
-_STAYS = {"tmpfs": 0, "ramfs": 0, "overlay": 1, "fuse.fuse-overlayfs": 1, "aufs": 1}
-"""
-How long what is on a kind of file system stays: until a container or the machine
-stops, until the container is removed, or for good (all others).
-"""
-_FOR_GOOD = 2
+_GOES = {"tmpfs", "ramfs", "overlay", "fuse.fuse-overlayfs", "aufs"}
+"""Kinds of file systems that are gone with their container, or when it or the machine stops."""
 
 
 def key_file(environ: Mapping[str, str]) -> Path | None:
@@ -75,17 +70,16 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
     if path is None:
         said = "There is no key, and no home folder to make one in"
         raise ConfigurationError(said, hint=HOW_TO_MAKE)
-    (mount, kind), (its_mount, its_kind) = _mount(path), _mount(beside)
-    stays = _STAYS.get(kind, _FOR_GOOD)
-    if mount != its_mount and stays < _FOR_GOOD and stays <= _STAYS.get(its_kind, _FOR_GOOD):
+    mount, kind = _mount(path)
+    if kind in _GOES and mount != _mount(beside)[0]:
         raise KeyUnsafe(
             f"A key in {path} would be gone with this container, or when the machine starts "
-            f"anew ({kind}), while the tokens in {beside} stay",
+            f"anew ({kind}), while the tokens in {beside} may stay",
             hint=f"Give the key in {KEYS}, or let {KEY_FILE} name a file on a volume that "
             f"stays, best another one than the tokens'. {HOW_TO_MAKE}",
         )
     try:
-        owned.make_folder(path.parent)
+        private_file.make_folder(path.parent)
         # Also looks whether a key may be there at all.
         if (ring := _read(path)) is not None:
             return ring
@@ -105,7 +99,7 @@ def make(path: Path | None, *, beside: Path) -> KeyRing:
 
 def _read(path: Path) -> KeyRing | None:
     """Return the keys in a file. None if there is none."""
-    text = owned.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
+    text = private_file.read(path, "The key file", variable=KEY_FILE, unsafe=KeyUnsafe)
     if text is None:
         return None
     found = parse_keys(text, str(path))
@@ -118,11 +112,9 @@ def _mount(path: Path) -> tuple[str, str]:
     """Return where what a path is on is mounted, and its kind; empty where there is no /proc."""
     kinds: dict[str, str] = {}
     with suppress(OSError):
-        for line in Path("/proc/self/mounts").read_bytes().split(b"\n")[:-1]:
-            _, point, kind, *_ = line.split(b" ")
-            # Blanks are octal there. Of several on one point the last one is on top.
-            point = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), point)
-            kinds[os.fsdecode(point)] = os.fsdecode(kind)
+        for line in Path("/proc/self/mounts").read_bytes().splitlines():
+            _, point, kind, *_ = os.fsdecode(line).split(" ")
+            kinds[point] = kind  # of several on one point the last one is on top
     real = path.resolve()
     points = (str(at) for at in (real, *real.parents))
     return next(((at, kinds[at]) for at in points if at in kinds), ("", ""))

@@ -453,8 +453,8 @@ class Vault(Store):
             return Journal()
         return FolderJournal(lambda: self._journal_folder(state), self._header)
 
-    def _journal_folder(self, state: Path | None) -> tuple[Path, Path] | None:
+    def _journal_folder(self, state: Path | None) -> Path | None:
         # Each store its own: one must not judge the answers of another's tokens.
         name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
         where = state or folders.state()
-        return (where, where / "journal" / name) if where else None
+        return where / "journal" / name if where else None

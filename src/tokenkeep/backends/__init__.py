@@ -112,15 +112,12 @@ def file_of(url: str) -> Path | None:
 
 
 def _entry_point(scheme: str) -> EntryPoint:
-    from difflib import get_close_matches
     from importlib.metadata import entry_points
 
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if scheme in found:
         return found[scheme]
-    known = sorted({*BACKENDS, *found})
-    guesses = [f"Did you mean {near!r}? " for near in get_close_matches(scheme, known, n=1)]
     raise UnknownName(
         f"There is no kind of store named {scheme!r}",
-        hint=f"{''.join(guesses)}Known: {', '.join(known)}",
+        hint=f"Known: {', '.join(sorted({*BACKENDS, *found}))}",
     )

@@ -68,14 +68,12 @@ class FileBackend(OnDisk, TableBackend):
     def _look(self, work: Callable[[Table], _Result]) -> _Result:
         return self._patiently(lambda: work(self._table()))
 
-    def _change(
-        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
-    ) -> _Result:
-        return self._patiently(lambda: self._changed(work, makes=makes), waits=waits)
+    def _change(self, work: Callable[[Table], _Result], *, waits: bool = True) -> _Result:
+        return self._patiently(lambda: self._changed(work), waits=waits)
 
     def _explained(self, exc: OSError, record_id: str | None) -> None:
         del record_id
-        if not isinstance(exc, BlockingIOError | FileExistsError):
+        if not isinstance(exc, BlockingIOError):
             private_file.refuse(self._path, exc)
 
     # From here on, the lock is held.
@@ -84,14 +82,11 @@ class FileBackend(OnDisk, TableBackend):
         """Return what is in the file now. Not to be changed."""
         if _stamp(self._found()) != self._loaded[0]:
             with self._path.open("rb") as file:
-                self._load(file)
+                stamp = _stamp(os.fstat(file.fileno()))
+                table = self._parsed(file.read())
+            private_file.tighten(self._path)
+            self._loaded = stamp, table
         return self._loaded[1]
-
-    def _load(self, file: IO[bytes]) -> None:
-        stamp = _stamp(os.fstat(file.fileno()))
-        table = self._parsed(file.read())
-        private_file.tighten(self._path)
-        self._loaded = stamp, table
 
     def _parsed(self, content: bytes) -> Table:
         try:
@@ -108,14 +103,17 @@ class FileBackend(OnDisk, TableBackend):
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise self._damaged("holds what is no record") from exc
 
-    def _changed(self, work: Callable[[Table], _Result], *, makes: bool) -> _Result:
+    def _changed(self, work: Callable[[Table], _Result]) -> _Result:
         if self._found() is None:
-            if not makes:
-                return work(Table())
+            nothing = Table()
+            result = work(nothing)
+            if not nothing.commits:
+                return result
             private_file.create(self._path)
         with self._path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _expect_same(file, self._path.stat())
+            if not os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+                raise BlockingIOError  # another process has just replaced it
             table = self._table().copy()
             before = table.commits
             result = work(table)
@@ -128,7 +126,7 @@ class FileBackend(OnDisk, TableBackend):
         aside = self._path.with_name(f"{self._path.name}.tmp")
         # Only who holds the lock writes it: one that is there is of a save that was cut off.
         aside.unlink(missing_ok=True)
-        with private_file.open_new(aside) as file:
+        with private_file.written(aside) as file:
             file.write(_encoded(table))
             file.flush()
             was = os.fstat(old.fileno())
@@ -138,18 +136,10 @@ class FileBackend(OnDisk, TableBackend):
             os.utime(file.fileno(), ns=(now, now))
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), was.st_uid, was.st_gid)
-            os.fsync(file.fileno())
-            _expect_same(old, self._path.stat())
-            _expect_same(file, aside.lstat())
-            aside.replace(self._path)
-            self._loaded, self._was_there = (_stamp(os.fstat(file.fileno())), table), True
+        stamp = _stamp(aside.stat())
+        aside.replace(self._path)
+        self._loaded, self._was_there = (stamp, table), True
         private_file.sync_folder(self._path)
-
-
-def _expect_same(file: IO[bytes], found: os.stat_result) -> None:
-    """Raise `BlockingIOError` if another file, or a link, is in the place of an open one."""
-    if not os.path.samestat(os.fstat(file.fileno()), found):
-        raise BlockingIOError
 
 
 def _encoded(table: Table) -> bytes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -24,8 +23,8 @@ _Result = TypeVar("_Result")
 
 PATIENCE = 10.0
 """
-How long a fork waits for the calls that are under way, in seconds. No call
-holds the lock while it waits for another process, so only a disk that hangs is
+How long a fork waits for the calls to a store that are under way, in seconds. No
+call holds the lock while it waits for another process, so only a disk that hangs is
 as slow. The child then gets a connection it must not use, and is told so.
 """
 
@@ -54,7 +53,7 @@ class ForkSafe:
         # It lets a signal handler or finalizer in that interrupts its own thread, lest
         # that waits for ever; `_inside` tells it to turn back.
         self._lock = threading.RLock()
-        self._inside = self._at_rest = False
+        self._inside = False
 
     def _alone(self, work: Callable[[], _Result]) -> _Result:
         """Do something while other threads are kept out; `reentered` if this one is inside."""
@@ -72,21 +71,21 @@ class ForkSafe:
     def _rest(self) -> None:
         """Close what a child must not inherit; may be repeated. Called with the lock held."""
 
-    def before_fork(self, deadline: float) -> None:
-        """Come to rest, until `after_fork`; or not, where a call takes longer than *deadline*."""
-        if self._lock.acquire(timeout=max(0.0, deadline - monotonic())):
-            if self._inside:  # a signal handler forks, in the midst of a call
-                self._lock.release()
-                return
-            # What a hook of the application's asks from here on is refused.
-            self._at_rest = self._inside = True
-            self._rest()
+    def before_fork(self) -> bool:
+        """Come to rest until `after_fork`. False where a call is under way, and takes too long."""
+        if not self._lock.acquire(timeout=PATIENCE):
+            return False
+        if self._inside:  # a signal handler forks, in the midst of a call
+            self._lock.release()
+            return False
+        self._inside = True  # what a hook of the application's asks from here on is refused
+        self._rest()
+        return True
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
-        if self._at_rest:
-            self._at_rest = self._inside = False
-            self._lock.release()
+        self._inside = False
+        self._lock.release()
 
 
 def reentered() -> StoreUnavailable:
@@ -100,8 +99,9 @@ def reentered() -> StoreUnavailable:
 
 
 _things: WeakValueDictionary[int, HasLocks] = WeakValueDictionary()
+_resting: list[ForkSafe] = []
 _forking = threading.RLock()
-"""One thread forks at a time; in the child it is the one that is left, and still has it."""
+"""One thread forks at a time."""
 
 
 def _living() -> list[HasLocks]:
@@ -112,29 +112,24 @@ def _living() -> list[HasLocks]:
 
 def _before() -> None:
     _forking.acquire()
-    deadline = monotonic() + PATIENCE
-    for thing in _living():
-        if isinstance(thing, ForkSafe):
-            thing.before_fork(deadline)
+    things = [thing for thing in _living() if isinstance(thing, ForkSafe)]
+    _resting.extend(thing for thing in things if thing.before_fork())
 
 
 def _after_in_parent() -> None:
-    for thing in _living():
-        if isinstance(thing, ForkSafe):
-            thing.after_fork()
+    while _resting:
+        _resting.pop().after_fork()
     _forking.release()
 
 
 def _after_in_child() -> None:
+    global _forking  # noqa: PLW0603 - one of a process
+    # A library that forks by itself, as uWSGI, tells only the child; and another thread of
+    # the parent's may have been about to fork.
+    _forking = threading.RLock()
+    _resting.clear()
     for thing in _living():
         thing.renew_locks()
-    global _forking  # noqa: PLW0603 - one of a process
-    try:
-        _forking.release()
-    except RuntimeError:
-        # A library that forks by itself, as uWSGI, tells only the child; and another thread
-        # of the parent's may have been about to fork.
-        _forking = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -114,11 +114,10 @@ class TableBackend(Backend):
     def _look(self, work: Callable[[Table], _Result]) -> _Result:
         """Let *work* look at the table."""
 
-    @abstractmethod
-    def _change(
-        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
-    ) -> _Result:
-        """Let *work* change it; *waits* if that is worth a wait, *makes* a store not there yet."""
+    def _change(self, work: Callable[[Table], _Result], *, waits: bool = True) -> _Result:
+        """Let *work* change it; *waits* if that is worth a wait for another process."""
+        del waits
+        return self._look(work)
 
     def read(self, record_id: str) -> Record | None:
         return self._look(lambda table: table.read(record_id))
@@ -127,7 +126,7 @@ class TableBackend(Backend):
         return self._look(lambda table: table.find(marks))
 
     def write(self, record: Record, *, replaces: str | None) -> None:
-        self._change(lambda table: table.write(record, replaces=replaces), makes=replaces is None)
+        self._change(lambda table: table.write(record, replaces=replaces))
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         return self._change(lambda table: table.delete(record_id, replaces=replaces))
@@ -175,12 +174,6 @@ class MemoryBackend(ForkSafe, TableBackend):
 
     def _look(self, work: Callable[[Table], _Result]) -> _Result:
         return self._alone(lambda: work(self._table))
-
-    def _change(
-        self, work: Callable[[Table], _Result], *, waits: bool = True, makes: bool = False
-    ) -> _Result:
-        del waits, makes  # nobody is waited for, and it is there
-        return self._look(work)
 
     def revision(self) -> int:
         return self._table.commits

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tokenkeep.backends import private_file
 from tokenkeep.backends.forks import ForkSafe
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.errors import (
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _DAY = 86400.0
-_PAUSE, _LONGEST_PAUSE = 0.001, 0.025
+_PAUSE = 0.005
+"""Between two tries while another process writes, in seconds."""
 
 
 class OnDisk(ForkSafe):
@@ -74,7 +74,7 @@ class OnDisk(ForkSafe):
         self, work: Callable[[], _Result], record_id: str | None = None, *, waits: bool = True
     ) -> _Result:
         """Do something alone; again while another process is busy, with the lock free then."""
-        deadline, pause = None, _PAUSE
+        deadline = None  # it costs nothing where nobody is in the way
         while True:
             try:
                 return self._alone(work)
@@ -88,21 +88,18 @@ class OnDisk(ForkSafe):
                         f"{self._path} was busy for {timeout:g} seconds",
                         hint="Another process is writing: try again, or raise busy_timeout",
                     ) from exc
-            time.sleep(min(pause, deadline - now))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(_PAUSE)
 
     def _found(self) -> os.stat_result | None:
         """Return what is at the path. None if nothing is there, or in it, and never was."""
         try:
-            found = self._path.stat()
+            found = private_file.look_at(self._path)
         except FileNotFoundError as exc:
             if self._was_there:
                 raise self._gone() from exc
             if not self._path.parent.is_dir():
                 raise
             return None
-        if not stat.S_ISREG(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, self._path)
         self._was_there = self._was_there or found.st_size > 0
         return found if self._was_there else None
 

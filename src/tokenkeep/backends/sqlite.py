@@ -13,7 +13,6 @@ the last and deletes the write-ahead log that the child goes on writing.
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 import weakref
 from contextlib import suppress
@@ -83,12 +82,7 @@ _indexed_of: Callable[[Record], tuple[Any, ...]] = attrgetter(*_INDEXED)
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
-_ERRNO = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EACCES,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-}
-"""The errno whose words fit an error code of SQLite's."""
+_OF_THE_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class SQLiteBackend(OnDisk, Backend):
@@ -118,7 +112,7 @@ class SQLiteBackend(OnDisk, Backend):
     def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
         self._pid = 0
         self._file: _File | None = None
-        self._opened: list[_Link] = []
+        self._opened: list[_Connection] = []
         weakref.finalize(self, _close_all, self._opened)
         self._openings = 0
         self._look_at = 0.0
@@ -268,9 +262,9 @@ class SQLiteBackend(OnDisk, Backend):
         return file
 
     def _open(self) -> None:
-        for link in [*_links]:
-            if link.file == self._file and link.pid != getpid():
-                raise self._inherited(link.pid)
+        for other in [*_connections]:
+            if other.file == self._file and other.pid != getpid():
+                raise self._inherited(other.pid)
         self._rest()  # what an interrupted call may have left
         db = sqlite3.connect(
             # Only an URI forbids to create: one deleted just now must not come back wide open.
@@ -279,10 +273,11 @@ class SQLiteBackend(OnDisk, Backend):
             timeout=0,  # SQLite would wait with the backend's lock held
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
-        link = _Link(db, self._file)
-        self._opened.append(link)
-        _links.add(link)
+        db.pid, db.file, db.kept = getpid(), self._file, db.cursor()
+        self._opened.append(db)
+        _connections.add(db)
         # Bytes that are no text: that row does not open then, and the others do.
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
@@ -290,7 +285,7 @@ class SQLiteBackend(OnDisk, Backend):
         except BaseException:
             self._rest()
             raise
-        self._execute, self._db = link.execute, db
+        self._execute, self._db = db.kept.execute, db
         self._openings += 1
         self._pid = getpid()
 
@@ -361,8 +356,8 @@ class SQLiteBackend(OnDisk, Backend):
             return self._foreign("is not a SQLite database")
         if code == sqlite3.SQLITE_CORRUPT or "no such table" in str(exc):
             return self._damaged("is damaged")
-        reason, hint = private_file.REASONS.get(_ERRNO.get(code, 0), (str(exc), None))
-        return StoreUnavailable(f"{self._path} can't be used: {reason}", hint=hint)
+        hint = private_file.HINT if code in _OF_THE_DISK else None
+        return StoreUnavailable(f"{self._path} can't be used: {exc}", hint=hint)
 
 
 @cache
@@ -397,31 +392,29 @@ def _finding(marks: Sequence[Mark]) -> tuple[str, list[str]]:
     return sql, [value for those in values.values() for value in those]
 
 
-class _Link:
-    """A connection, and its one cursor: making one costs a tenth of a lookup."""
+class _Connection(sqlite3.Connection):
+    """One that only its own process closes; in another it is not even let go."""
 
-    def __init__(self, db: sqlite3.Connection, file: _File | None) -> None:
-        self.pid, self.file = getpid(), file
-        self._db, self._cursor = db, db.cursor()
-        self.execute = self._cursor.execute
+    pid: int
+    file: _File | None
+    kept: sqlite3.Cursor
+    """Making one costs a tenth of a lookup."""
 
     def close(self) -> None:
-        """Close it, if it is this process's; may be repeated."""
         if self.pid == getpid():
-            # In this order: a cursor keeps a statement that was refused as busy,
-            # and the statement keeps the files open beyond Connection.close().
-            for each in (self._cursor, self._db):
-                with suppress(sqlite3.Error):
-                    each.close()
-            _links.discard(self)
+            # First: it keeps a statement that was refused as busy, and that the files open.
+            with suppress(sqlite3.Error):  # it was closed before, and that was interrupted
+                self.kept.close()
+            super().close()
+            _connections.discard(self)
 
 
-def _close_all(links: list[_Link]) -> None:
+def _close_all(connections: list[_Connection]) -> None:
     """Close these, whoever is interrupted in between: what is still there, the next one closes."""
-    for link in links:
-        link.close()
-    links.clear()
+    for each in connections:
+        each.close()
+    connections.clear()
 
 
-_links: set[_Link] = set()
-"""All that are open, or were inherited: those must not be let go either."""
+_connections: set[_Connection] = set()
+"""All that are open, or were inherited."""

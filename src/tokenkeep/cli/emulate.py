@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import click
 
-from tokenkeep.backends import owned, private_file
+from tokenkeep.backends import private_file
 from tokenkeep.cli.login import REDIRECT
 from tokenkeep.cli.session import Session, pass_session
 from tokenkeep.config import CONFIG, STORE
@@ -52,7 +52,7 @@ def announce(session: Session, folder: Path, zoho: ZohoEmulator) -> None:
     from tokenkeep.testing import emulator_configuration
 
     config, secret = folder / "config.toml", folder / "client_secret"
-    owned.make_folder(folder)
+    private_file.make_folder(folder)
     for path, text in (
         (secret, f"{zoho.client.client_secret}\n"),
         (config, emulator_configuration(zoho)),

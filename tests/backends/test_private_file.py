@@ -11,7 +11,7 @@ import pytest
 from mounts import can_mount, mount_read_only
 
 from tokenkeep import ConfigurationError, KeyUnsafe, StoreUnavailable
-from tokenkeep.backends import owned, private_file
+from tokenkeep.backends import private_file
 
 USERS = {"root": 0, "me": 12345, "other": 54321}
 ME, OTHER = USERS["me"], USERS["other"]
@@ -58,32 +58,27 @@ SECRETS = {
         *("k me 600", "k me 400", "k root 444", "k root:me 440", "k root 555", KUBERNETES),
         *("f/ root 1777, f/k root 444", "f/ root 1777, f/k me 600", "f/ me 770, f/k me 600"),
         "real me 600, f/ me 755, f/k me -> ../real",
-        "real me 600, f/ root 1777, f/k me -> ../real",
+        "real me 600, f/ root 777, f/k other -> ../real",
         "real me 600, f/ root 755, f/k root -> ../real",
         "real/ me 700, real/k me 600, f/ root 1777, f/to me -> ../real, f/to/k",
         "f/ me 700, f/k root 444",
     ],
-    "others can read": ["k me 640", "k me 604"],
-    "others can write": ["k root 446", "k me 620"],
+    "others can read or change": ["k me 640", "k me 604", "k me 620"],
+    "others can write": [
+        *("k root 446", "f/ me 777, f/k me 600", "f/ root 777, f/k me 600"),
+        *("f/ me:other 770, f/k me 600", "real/ me 777, real/k me 600, k me -> real/k"),
+    ],
     f"belongs to user {OTHER}": [
         *("k other 644", "k other:me 440", "f/ other 755, f/k me 600"),
         "real other 644, f/ me 755, f/k me -> ../real",
-    ],
-    "others can exchange": [
-        *(f"f/ {each}, f/k me 600" for each in ("me 777", "root 777", "me:other 770")),
-    ],
-    f"k belongs to user {OTHER}": ["real me 600, f/ root 1777, f/k other -> ../real"],
-    f"to belongs to user {OTHER}": [
-        "real/ me 700, real/k me 600, f/ root 1777, f/to other -> ../real, f/to/k"
     ],
 }
 CONFIGURATIONS = {
     None: [
         *("k me 644", "k root 644", "f/ me 700, f/k root 644", "k me 664", "k root:me 660"),
     ],
-    "others can write": ["k me:other 664", "k me 666", "k root 666"],
+    "others can write": ["k me:other 664", "k me 666", "k root 666", "f/ root 777, f/k me 600"],
     f"belongs to user {OTHER}": ["k other 644", "f/ other 755, f/k me 600"],
-    "others can exchange": ["f/ root 777, f/k me 600"],
 }
 
 
@@ -125,7 +120,7 @@ def as_me(fork):
 def reading(path, *, secret=True):
     """Return what says the content of a file."""
     given = {"variable": "NAME", "secret": secret, "unsafe": KeyUnsafe}
-    return lambda say: say(str(owned.read(path, "The file", **given)))
+    return lambda say: say(str(private_file.read(path, "The file", **given)))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +170,7 @@ ODD = {
         *(lambda at: os.mkfifo(at, 0o600), lambda at: at.symlink_to("/dev/zero")),
         lambda at: plant(at.parent, "pipe root pipe, k root -> pipe"),
     ],
-    "regular file": [lambda at: at.mkdir(0o700)],
+    "it is a folder": [lambda at: at.mkdir(0o700)],
     "longer than 1,000,000 bytes": [large],
     "symbolic links": [lambda at: at.symlink_to("k")],
     "leads nowhere": [lambda at: at.symlink_to("no")],
@@ -189,7 +184,7 @@ def test_what_is_no_file(tmp_path, said, make):
     make(tmp_path / "k")
 
     with pytest.raises(ConfigurationError, match=said):
-        owned.read(tmp_path / "k", "The file", variable="NAME")
+        private_file.read(tmp_path / "k", "The file", variable="NAME")
 
 
 def test_marks_of_other_systems(tmp_path):
@@ -197,7 +192,7 @@ def test_marks_of_other_systems(tmp_path):
     path = plant(tmp_path, "k root 600")
     path.write_bytes("\ufefftext\r\n".encode())
 
-    assert "text\r\n" == owned.read(path, "The file", variable="NAME")
+    assert "text\r\n" == private_file.read(path, "The file", variable="NAME")
 
 
 @pytest.mark.parametrize("make", [False, True])
@@ -206,7 +201,7 @@ def test_marks_of_other_systems(tmp_path):
     [
         *((f"j/ other {mode}", rf"belongs to user {OTHER}.*move it away") for mode in (777, 700)),
         *(
-            (f"j root {what}", "its folder is a file, or a link")
+            (f"j root {what}", "Not a directory|File exists")
             for what in ("-> /etc", "pipe", "600")
         ),
     ],
@@ -217,7 +212,7 @@ def test_a_folder_that_is_there_first(tmp_path, tree, said, make):
     before = place.lstat()
 
     with pytest.raises(StoreUnavailable, match=said):
-        opened(place, make=make)
+        expect(place, make=make)
 
     assert (before.st_uid, before.st_mode) == (place.lstat().st_uid, place.lstat().st_mode)
 
@@ -227,66 +222,27 @@ def test_a_folder_of_ours(world, as_me, tree):
     """It is used, and closed to others where that can be done."""
     place = plant(world, tree)
 
-    assert ["x", "700" if "me" in tree else "777"] == as_me(
-        lambda say: (say(opened(place)), say(f"{place.stat().st_mode & 0o777:o}"))
+    assert ["700" if "me" in tree else "777"] == as_me(
+        lambda say: (expect(place), say(f"{place.stat().st_mode & 0o777:o}"))
     )
 
 
 def test_root_beside_a_service(tmp_path):
     """Root makes nothing that the service could not use, and is told how to run instead."""
     plant(tmp_path, "me/ me 700, tokens.db me 600, me/root.db root 600")
-    journal = tmp_path / "tokens.db.journal"
 
-    for given in ({}, {"below": tmp_path / "me" / "missing"}):
+    for place in ("tokens.db.journal", "me/state/journal"):
         with pytest.raises(StoreUnavailable, match=f"sudo -u '#{ME}'"):
-            opened(journal, make=True, **given)
+            expect(tmp_path / place, make=True)
+        assert not (tmp_path / place).exists()
 
-    assert not journal.exists()
-    assert "x" == opened(tmp_path / "me" / "root.db.journal", make=True)
+    expect(tmp_path / "me" / "root.db.journal", make=True)
+    assert (tmp_path / "me" / "root.db.journal").is_dir()
 
 
-def opened(place, **given):
-    """Write a file in a folder, and return what is in it; errors as a journal has them."""
+def expect(place, **given):
+    """Look at a folder; errors as a journal has them."""
     try:
-        with owned.own_folder(place, **given) as folder:
-            folder.write("name", b"x")
-            return folder.read("name", 1).decode()
+        private_file.expect_own_folder(place, **given)
     except OSError as exc:
         private_file.refuse(place, exc)
-
-
-@pytest.mark.parametrize(
-    "what", ["other 666", "root pipe", "root -> /etc/hostname", "root -> /nothing/there", "linked"]
-)
-def test_a_file_in_it_that_is_there_first(tmp_path, what):
-    """In a folder that was open to others there may be anything: nothing hangs or is followed."""
-    mine = plant(tmp_path, "journal/ root 777, mine root 600")
-    name = tmp_path / "journal" / "name"
-    os.link(mine, name) if what == "linked" else plant(tmp_path, f"journal/name {what}")
-
-    with owned.own_folder(name.parent) as folder:
-        assert 0o700 == folder.path.stat().st_mode & 0o777
-        with pytest.raises(FileExistsError):
-            folder.write("name", b"ours")
-        if "->" in what:
-            with pytest.raises(OSError, match="symbolic links"):
-                folder.read("name", 100)
-        else:
-            assert folder.read("name", 100) in (b"content", b"")
-
-    assert mine.read_text() == "content"
-
-
-def test_exchanged_while_it_is_open(tmp_path):
-    """What is done goes to the folder that was looked at, whatever is at its path by now."""
-    old = plant(tmp_path, "journal/ root 700, other/ root 700, other/old root 600")
-
-    with owned.own_folder(tmp_path / "journal") as folder:
-        (tmp_path / "journal").rename(tmp_path / "away")
-        (tmp_path / "journal").symlink_to("other")
-        folder.write("new", b"x")
-        folder.rename("new", "newer")
-        folder.remove("old")
-        assert folder.names() == ["newer"]
-
-    assert [old] == list(old.parent.iterdir())
