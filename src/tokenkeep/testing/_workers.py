@@ -111,8 +111,7 @@ def _wait_for_looks(board: MutableSequence[int], turn: int) -> None:
 def _look(board: MutableSequence[int], backend: Backend, number: int) -> list[str]:
     wrong: list[str] = []
     kept: tuple[Hashable, int] | None = None
-    deadline = time.monotonic() + PATIENCE
-    while board[number] < _OVER and time.monotonic() < deadline:
+    while board[number] < _OVER:
         returned = board[0]
         # As the cache of the vault does it.
         revision = backend.revision()
