@@ -29,10 +29,10 @@ def test_withdrawal(app, zoho):
     strangers = zoho.refresh_token(zoho.add_user("bo@example.com"))
     tokens = mine, other, app.refresh(mine)["access_token"], zoho.access_token()
 
-    assert zoho.revoke(zoho.user) == 2
+    zoho.revoke(zoho.user)
     assert not any(zoho.is_active(each) for each in tokens)
     theirs = zoho.access_token(refresh_token=strangers)
-    assert zoho.expire_access_tokens() == 1
+    zoho.expire_access_tokens()
     assert (zoho.is_active(theirs), zoho.is_active(strangers)) == (False, True)
     assert app.error(other) == "invalid_code"
 

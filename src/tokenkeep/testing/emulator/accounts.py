@@ -28,7 +28,6 @@ _WINDOW = 600
 """Seconds that a limit of access tokens is for; they start at the first and end as a whole."""
 
 _TOO_MANY = "You have made too many requests continuously. Please try again after some time."
-_NO_STORE = {"Cache-Control": "no-store"}
 _LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?=/)")
 
 
@@ -142,7 +141,7 @@ class RefreshToken(AccessToken):
     A login: one refresh token, whose value changes if the provider rotates.
 
     Attributes:
-        id: Name in counters and listings; no secret.
+        id: Name in listings; no secret.
         previous: The value before. None until the first rotation.
         mints: When the access tokens of this window were made, epoch seconds.
         access_tokens: Those made of it.
@@ -156,7 +155,7 @@ class RefreshToken(AccessToken):
 
 def refused(error: str, http_status: int = 200, **more: str) -> Refused:
     """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
-    return Refused(error, as_json({"error": error, **more}, http_status, _NO_STORE))
+    return Refused(error, as_json({"error": error, **more}, http_status))
 
 
 class Accounts:
@@ -243,7 +242,7 @@ class Accounts:
             raise refused("invalid_client")
         if form.get("client_secret", "") != client.client_secret:
             raise refused("invalid_client_secret")
-        return as_json(kinds[kind](form, client, request.site.data_center), headers=_NO_STORE)
+        return as_json(kinds[kind](form, client, request.site.data_center))
 
     def revoke(self, request: Request) -> Answer:
         """Answer one request to revoke a token."""

@@ -65,7 +65,7 @@ class ConsentPage:
             users=_choices(self._accounts.users),
             environments=_choices(ENVIRONMENTS),
         )
-        return Answer(200, page, "text/html; charset=utf-8", {"Cache-Control": "no-store"})
+        return Answer(200, page, "text/html; charset=utf-8")
 
     def _accept(self, asked: dict[str, str], client: Client) -> Answer:
         accounts = self._accounts

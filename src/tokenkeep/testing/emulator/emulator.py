@@ -253,19 +253,15 @@ class ZohoEmulator:
 
     # What happens at the provider
 
-    def expire_access_tokens(self, user: User | str | None = None) -> int:
-        """Let live access tokens end now, of one user or of all; return how many."""
-        return self._end(AccessToken, user and self._accounts.user(user))
+    def expire_access_tokens(self, user: User | str | None = None) -> None:
+        """Let access tokens end now, of one user or of all."""
+        self._end(AccessToken, user and self._accounts.user(user))
 
-    def revoke(self, user: User | str | None = None) -> int:
-        """
-        Withdraw consent to all applications, as the person does under "Connected apps".
-
-        None means the first user. Returns how many refresh tokens ended.
-        """
+    def revoke(self, user: User | str | None = None) -> None:
+        """Withdraw consent to all applications, as the person does under "Connected apps"."""
         whose = self._accounts.user(user)
+        self._end(RefreshToken, whose)
         self._end(AccessToken, whose)
-        return self._end(RefreshToken, whose)
 
     def state(self) -> dict[str, Any]:
         """Addresses and logins, without the values of tokens."""
@@ -288,15 +284,12 @@ class ZohoEmulator:
             return login
         raise LookupError("there is no such refresh token here")
 
-    def _end(self, kind: type[AccessToken], user: User | str | None) -> int:
-        """End the live tokens of a kind, of one user or of all; return how many."""
+    def _end(self, kind: type[AccessToken], user: User | str | None) -> None:
+        """End the tokens of a kind, of one user or of all."""
         with self._lock:
-            known = [each for each in self._accounts.tokens.values() if type(each) is kind]
-            live = [each for each in known if self._accounts.is_live(each)]
-            ended = {each for each in live if user in (None, each.access.user)}
-            for each in ended:
-                self._accounts.end(each)
-            return len(ended)
+            for each in self._accounts.tokens.values():
+                if type(each) is kind and user in (None, each.access.user):
+                    self._accounts.end(each)
 
     # Requests
 

@@ -72,9 +72,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def as_json(body: Any, status: int = 200) -> Answer:
     """An answer in JSON."""
-    return Answer(status, json.dumps(body), headers=headers or {})
+    return Answer(status, json.dumps(body))
 
 
 class Refused(Exception):
