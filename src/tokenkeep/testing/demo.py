@@ -122,14 +122,10 @@ def _done(program: _Program, what: str, given: list[str]) -> tuple[bool, Any]:
     except _Failed as exc:
         return False, str(exc)
     except (SDKException, TokenKeepError) as exc:
-        error: Any = exc
-        ours = exc if isinstance(exc, TokenKeepError) else error.cause
+        error: Any = getattr(exc, "cause", None) or exc  # the SDK wraps what its store raises
         # An error of others is named only: its text may hold secrets.
-        is_ours = isinstance(ours, TokenKeepError)
-        return (
-            False,
-            f"{type(ours).__name__}: {ours}" if is_ours else f"SDKException ({error.code})",
-        )
+        text = f": {error}" if isinstance(error, TokenKeepError) else ""
+        return False, f"{type(error).__name__}{text}"
 
 
 # The SDK takes a second to load: one process does, and the others are copies of it.
