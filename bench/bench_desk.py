@@ -45,11 +45,6 @@ PAUSE = (1.0, 3.0)
 WRITES = 0.1
 """How many of the pages add a lead."""
 
-SETTINGS = {
-    "access_token_life": LIFE,
-    "refresh_tokens": None,
-}
-
 
 @dataclass
 class Person:
@@ -111,7 +106,7 @@ class Person:
 def emulate(pipe: Any) -> None:
     """Run the emulator, in a process of its own."""
     emulator = ZohoEmulator(("us", "eu"))
-    emulator.options.change(**SETTINGS)
+    emulator.options.access_token_life = LIFE
     serve(emulator, lambda zoho: pipe.send(zoho.control_url))
 
 

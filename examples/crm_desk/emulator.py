@@ -26,8 +26,8 @@ def running(redirect_uri):
     nothing to the next one.
     """
     with TemporaryDirectory(prefix="crm-desk-") as folder, ZohoEmulator(("us", "eu")) as zoho:
-        # Shorter than Zoho's hour and ten minutes, so that there is something to see.
-        zoho.options.change(access_token_life=120, throttle_window=60)
+        # Shorter than Zoho's hour, so that there is something to see.
+        zoho.options.access_token_life = 120
         for email, data_center, zgid, last in PEOPLE:
             user = zoho.add_user(email, data_center=data_center, zgid=zgid)
             for number, name in enumerate(("Ines", "Noor", "Tom", "Yuki", "Omar", "Lea") * 4, 1):

@@ -44,7 +44,7 @@ def clock(at):
 
 def press(keeper, token_id, action):
     """Make something happen at the emulator, to this user."""
-    zoho = EmulatorControl(os.environ["CRM_DESK_EMULATOR"], timeout=5.0)
+    zoho = EmulatorControl(os.environ["CRM_DESK_EMULATOR"])
     token = keeper.store.reread(token_id)
     if token is None:
         raise TokenNotFound("This login is not there any more")

@@ -28,8 +28,6 @@ def desk_of_all(zoho_of_all, tmp_path_factory):
 def zoho(zoho_of_all):
     zoho_of_all.faults.clear()
     zoho_of_all.options.reset()
-    # Each test may log in as often as it wants.
-    zoho_of_all.options.refresh_tokens = None
     zoho_of_all.counters.reset()
     yield zoho_of_all
     zoho_of_all.faults.clear()

@@ -112,21 +112,6 @@ def test_unchecked_address_gets_no_redirect(zoho, asked, change):
     assert "Location" not in response.headers
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"scope": ""}, "invalid_scope"),
-        ({"code_challenge": "x", "code_challenge_method": "plain"}, "invalid_request"),
-    ],
-)
-def test_bad_request(zoho, asked, change, error):
-    """Other mistakes are sent back."""
-    location = visit(zoho.us.auth_url, asked, **change).headers["Location"]
-
-    assert error == value(location, "error")
-
-
 def test_pkce(app, zoho, asked):
     """A code asked for with PKCE needs its verifier."""
     verifier = "v" * 43

@@ -85,7 +85,7 @@ def test_places_are_apart(app, token, zoho):
 def test_not_let_in(app, token, zoho):
     """Without a token, by another scheme, after its life: 401, and why."""
     assert app.crm("org", token).status_code == 200
-    assert app.code("org", "") == "AUTHENTICATION_FAILURE"
+    assert app.code("org", "") == "INVALID_TOKEN"
     assert app.code("org", token, scheme="Bearer") == "INVALID_TOKEN"
     zoho.clock.advance(3601)
     response = app.crm("org", token)

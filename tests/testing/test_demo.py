@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -97,39 +99,29 @@ def children(tmp):
     return found
 
 
-INTERRUPTED = """
-import multiprocessing.forkserver as forkserver, os, signal, sys, time, tokenkeep.cli, weakref
-begun, begin = [], forkserver.connect_to_new_process
-def begin_and_be_interrupted(*given):
-    begun.append(begin(*given))
-    if len(begun) == {}:
-        {}
-    return begun[-1]
-forkserver.connect_to_new_process = begin_and_be_interrupted
-sys.argv[1:] = ["demo"]
-tokenkeep.cli.main()
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for its processes in /proc")
 @pytest.mark.parametrize(
-    ("start", "signal"),
+    ("step", "interrupt"),
     [
-        (1, "time.sleep(0.3); os.killpg(0, signal.SIGINT)"),
-        (2, "os.kill(os.getpid(), signal.SIGTERM)"),
-        (2, "weakref.finalize(set(), os.kill, os.getpid(), signal.SIGINT)"),  # raised in vain
+        ("2. ", lambda demo: os.killpg(demo.pid, signal.SIGINT)),  # as a terminal does
+        ("5. ", lambda demo: demo.terminate()),
+        ("   --", lambda demo: demo.send_signal(signal.SIGINT)),
     ],
 )
-def test_interrupted(tmp_path, start, signal):
-    """Whenever it comes, it ends its processes too, also one that just begins; its folder goes."""
-    program = [sys.executable, "-c", INTERRUPTED.format(start, signal)]
-    demo = run(program, env=environment(tmp_path), start_new_session=True)
+def test_interrupted(tmp_path, step, interrupt):
+    """Whenever it comes, it ends its processes too, and its folder goes."""
+    command = [sys.executable, "-m", "tokenkeep", "demo"]
+    given = {"env": environment(tmp_path), "start_new_session": True, "text": True}
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, **given) as demo:
+        while not demo.stdout.readline().startswith(step):
+            assert demo.poll() is None
+        interrupt(demo)
+        _, err = demo.communicate(timeout=PATIENCE)
     # The process that makes the others leaves a moment after the demo.
     end = time.monotonic() + 10
     while children(tmp_path) and time.monotonic() < end:
         time.sleep(0.05)
 
-    assert demo.returncode == 130
-    assert demo.stderr.strip() == ""
+    assert (demo.returncode, err.strip()) == (130, "")
     assert children(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -104,18 +104,6 @@ def test_mints_per_window(app, zoho):
     assert app.error(token) is None
 
 
-def test_refresh_tokens_per_user_and_client(app, zoho):
-    """The twenty-first refresh token ends the first, with its access tokens."""
-    first = zoho.refresh_token()
-    access = app.refresh(first)["access_token"]
-    someone_else = zoho.refresh_token(zoho.add_user("bo@example.com"))
-    rest = [zoho.refresh_token() for _ in range(20)]
-
-    assert app.error(first) == "invalid_code"
-    assert not zoho.is_active(access)
-    assert all(zoho.is_active(each) for each in [*rest, someone_else])
-
-
 # The rotation of other providers
 
 

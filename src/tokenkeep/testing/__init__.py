@@ -36,32 +36,18 @@ _HOMES = {
     "swap_contract": ("SharedSwapContract", "SwapContract"),
 }
 
-__all__ = [
-    "BackendContract",
-    "EmulatorControl",
-    "FakeClock",
-    "Proxy",
-    "RevisionContract",
-    "Server",
-    "ServerContract",
-    "SharedBackendContract",
-    "SharedSwapContract",
-    "StoreContract",
-    "SwapContract",
-    "ZohoEmulator",
-    "emulator_configuration",
-    "serve",
-]
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  # one list is enough to keep
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from where it lives."""
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f".{home}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted(__all__)
+    return sorted(_HOME)

@@ -14,11 +14,10 @@ import stat
 import sys
 import tempfile
 import time
-from concurrent import futures
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
@@ -34,6 +33,9 @@ from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.keys import KEY_FILE
 from tokenkeep.sealing import generate_key
 from tokenkeep.testing import ZohoEmulator
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 ANA = "user@us.example.com:6000001"
 BEN, CLEO, DORA = (f"{name}@example.com:6000008" for name in ("ben", "cleo", "dora"))
@@ -99,30 +101,31 @@ class _Program:
         return dataclasses.asdict(read(token_id.removeprefix("tk_")))
 
 
-_PROGRAM: list[_Program] = []
-"""The one of this process, if it is not the demo's own."""
-
-
-def _begin(environ: dict[str, str], *settings: Any) -> None:
+def _work(pipe: Connection, *settings: Any) -> None:
+    """Do in a process of its own what the demo tells, until that lets go of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the demo, which ends this
-    os.environ.clear()
-    os.environ.update(environ)
     with Path(settings[0], "output.log").open("wb") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    _PROGRAM.append(_Program(*settings))
+    program = _Program(*settings)
+    pipe.send((True, "ready"))
+    with suppress(EOFError):
+        while True:
+            what, *given = pipe.recv()
+            pipe.send(_done(program, what, given))
 
 
-def _do(what: str, *given: str) -> Any:
-    """Do what the demo tells. An error of others is named only: its text may hold secrets."""
+def _done(program: _Program, what: str, given: list[str]) -> tuple[bool, Any]:
+    """Return whether it went well, and the answer or what was wrong."""
     try:
-        return getattr(_PROGRAM[0], what)(*given)
+        return True, getattr(program, what)(*given)
+    except _Failed as exc:
+        return False, str(exc)
     except (SDKException, TokenKeepError) as exc:
-        error: Any = exc
-        ours = exc if isinstance(exc, TokenKeepError) else error.cause
-        is_ours = isinstance(ours, TokenKeepError)
-        said = f"{type(ours).__name__}: {ours}" if is_ours else f"SDKException ({error.code})"
-        raise _Failed(said) from None
+        error: Any = getattr(exc, "cause", None) or exc  # the SDK wraps what its store raises
+        # An error of others is named only: its text may hold secrets.
+        text = f": {error}" if isinstance(error, TokenKeepError) else ""
+        return False, f"{type(error).__name__}{text}"
 
 
 # The SDK takes a second to load: one process does, and the others are copies of it.
@@ -134,36 +137,33 @@ class _Worker:
     """A process of the demo, as the demo holds it."""
 
     def __init__(self, *settings: Any) -> None:
-        self._pool = futures.ProcessPoolExecutor(
-            1, _PROCESSES, initializer=_begin, initargs=settings
-        )
-        self.started = self._pool.submit(os.getpid)
+        self._pipe, its = _PROCESSES.Pipe()
+        self._process = _PROCESSES.Process(target=_work, args=(its, *settings), daemon=True)
+        self._process.start()
+        its.close()
+        self.pid: int = self._process.pid
 
-    @property
-    def pid(self) -> int:
-        return int(_answer(self.started))
+    def tell(self, what: str, *given: str) -> None:
+        self._pipe.send((what, *given))
 
-    def tell(self, what: str, *given: str) -> futures.Future[Any]:
-        return self._pool.submit(_do, what, *given)
+    def answer(self) -> Any:
+        """Wait for an answer; _Failed if the process could not do it, or is gone."""
+        well, answer = False, "a process gave no answer"
+        with suppress(EOFError, OSError):
+            if self._pipe.poll(_PATIENCE):
+                well, answer = self._pipe.recv()
+        if not well:
+            raise _Failed(answer)
+        return answer
 
     def ask(self, what: str, *given: str) -> Any:
-        return _answer(self.tell(what, *given))
+        self.tell(what, *given)
+        return self.answer()
 
     def kill(self) -> None:
         """Send SIGKILL, and wait until it is gone."""
-        with suppress(_Failed):  # it did not begin
-            for process in multiprocessing.active_children():
-                if process.pid == self.pid:
-                    process.kill()
-        self._pool.shutdown()
-
-
-def _answer(told: futures.Future[Any]) -> Any:
-    """Wait for an answer; _Failed if the process could not do it, or is gone."""
-    try:
-        return told.result(_PATIENCE)
-    except (futures.BrokenExecutor, TimeoutError):
-        raise _Failed("a process gave no answer") from None
+        self._process.kill()
+        self._process.join()
 
 
 class _Demo:
@@ -174,18 +174,8 @@ class _Demo:
         self.calls = zoho.counters.token_calls
         self.workers: list[_Worker] = []
         self.claims: list[bool] = []
-        self.interrupted = False
         self.url = f"sqlite:///{quote(str(folder / 'tokens.db'))}"
         self.official = folder / "official.csv"
-        key = folder / "keys"
-        key.touch(mode=0o600)
-        key.write_text(f"{generate_key()}\n")
-        ours = {name: value for name, value in os.environ.items() if name[:10] != "TOKENKEEP_"}
-        homes = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CACHE_HOME",
-                 "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")  # fmt: skip
-        self.environ = ours | dict.fromkeys(homes, str(folder)) | {KEY_FILE: str(key)}
-        # The emulator is on this machine; a proxy would not find it.
-        self.environ |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
         for user in (BEN, CLEO, DORA):
             email, zgid = user.split(":")
             zoho.add_user(email, zgid=zgid)
@@ -260,9 +250,11 @@ class _Demo:
         """Release eight processes at once; count the token calls, and how many were served."""
         workers, before, served = self.hire(PROCESSES, store=store), self.calls(), 0
         self.zoho.faults.add(endpoint="token", kind="slow", delay=_LATENCY, times=None)
-        for told in [worker.tell("resume", BEN) for worker in workers]:
+        for worker in workers:
+            worker.tell("resume", BEN)
+        for worker in workers:
             with suppress(_Failed):
-                served += bool(_answer(told))
+                served += bool(worker.answer())
         self.zoho.faults.clear()
         calls = self.calls() - before
         ok = None if compared else (calls, served) == (1, PROCESSES)
@@ -327,8 +319,9 @@ class _Demo:
         for _ in range(count):
             folder = self.folder / "sdk" / str(len(self.workers))
             folder.mkdir(parents=True)
-            self.workers.append(_Worker(self.environ, str(folder), *more))
-        futures.wait([worker.started for worker in self.workers], _PATIENCE)
+            self.workers.append(_Worker(str(folder), *more))
+        for worker in self.workers[-count:]:
+            worker.answer()
         return self.workers[-count:]
 
     def files(self) -> list[Path]:
@@ -351,35 +344,43 @@ class _Demo:
         _say(f"   {({True: 'ok', False: 'NO', None: '--'})[ok]}  {claim} ({seen})")
         if ok is not None:
             self.claims.append(ok)
-        if ok is False or self.interrupted:
+        if ok is False:
             raise _Failed(f"{claim}: {seen}")
 
 
 def main() -> int:
     """Run the demo; return 0 if every claim holds, else 1."""
     begun, reason = time.monotonic(), None
+    with (
+        tempfile.TemporaryDirectory(prefix="tokenkeep-demo-", ignore_cleanup_errors=True) as made,
+        ZohoEmulator() as zoho,
+    ):
+        demo = _Demo(zoho, Path(made).resolve())
+        _prepare_processes(demo.folder)
+        try:
+            demo.run()
+        except (_Failed, OSError) as exc:
+            reason = str(exc)
+    took = time.monotonic() - begun
+    _say(f"\n{sum(demo.claims)} of {len(demo.claims)} claims hold, {took:.0f} s")
+    if reason is not None:
+        _say(f"\nThe demo failed: {reason}")
+    return 0 if reason is None else 1
+
+
+def _prepare_processes(folder: Path) -> None:
+    """Set what the processes inherit: nothing of the user's configuration, and a new key."""
+    for name in [each for each in os.environ if each.startswith("TOKENKEEP_")]:
+        del os.environ[name]
+    key = folder / "keys"
+    key.touch(mode=0o600)
+    key.write_text(f"{generate_key()}\n")
+    os.environ[KEY_FILE] = str(key)
+    # The emulator is on this machine; a proxy would not find it.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     _PROCESSES.set_forkserver_preload([__name__])
     # Ctrl-C is for the demo, which ends the others: they ignore it from their first moment.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "forkserver" in _KINDS:
         multiprocessing.forkserver.ensure_running()
     signal.signal(signal.SIGINT, interrupt)
-    with (
-        tempfile.TemporaryDirectory(prefix="tokenkeep-demo-", ignore_cleanup_errors=True) as made,
-        ZohoEmulator() as zoho,
-        futures.ThreadPoolExecutor(1) as thread,
-    ):
-        demo = _Demo(zoho, Path(made).resolve())
-        try:
-            # Here it only waits: what a signal raises would be lost in somebody's finalizer,
-            # and in a start of a process leave that half begun.
-            thread.submit(demo.run).result()
-        except (_Failed, futures.BrokenExecutor) as exc:
-            reason = str(exc)
-        finally:
-            demo.interrupted = True
-    took = time.monotonic() - begun
-    _say(f"\n{sum(demo.claims)} of {len(demo.claims)} claims hold, {took:.0f} s")
-    if reason is not None:
-        _say(f"\nThe demo failed: {reason}")
-    return 0 if reason is None else 1

@@ -7,10 +7,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Literal
 
 
 class Proxy:
@@ -71,12 +68,6 @@ class Proxy:
         for pair in list(self._pairs):
             for each in pair:
                 _shut(each)
-
-    def counted(self, work: Callable[[], object]) -> int:
-        """Return how many round trips *work* takes."""
-        before = self.trips
-        work()
-        return self.trips - before
 
     def close(self) -> None:
         """Cut all connections, and take no more."""

@@ -6,36 +6,31 @@ import multiprocessing
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.queues import SimpleQueue
-    from multiprocessing.synchronize import Barrier
 
     # Of a Backend, or of a TokenStore.
     Factory = Callable[[], Any]
     Work = Callable[[Any, int], object]
 
 PATIENCE = 60.0
-"""How long a process may take before the test fails, in seconds."""
+"""How long processes may take before the test fails, in seconds."""
 
 
 def in_threads(work: Callable[[int], Any], count: int) -> list[Any]:
-    """Do *work* in threads that start together; return what it returned, None where it failed."""
+    """Do *work* in threads that start together; return what each returned, in order."""
     start = threading.Barrier(count)
-    results: list[Any] = [None] * count
 
-    def run(number: int) -> None:
+    def run(number: int) -> Any:
         start.wait(PATIENCE)
-        results[number] = work(number)
+        return work(number)
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
 
 
 def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
@@ -48,47 +43,40 @@ def in_processes(work: Work, open_backend: Factory, count: int) -> list[Any]:
         count: How many processes.
 
     Returns:
-        What the calls returned, in no order.
+        What the calls returned, in order.
 
     Raises:
-        AssertionError: A process failed or did not end in time.
+        TimeoutError: A process did not end in time.
+        Exception: What a process met.
     """
     # spawn: nothing is inherited, as between programs started by hand.
     context = multiprocessing.get_context("spawn")
-    start = context.Barrier(count)
-    answers: SimpleQueue[Any] = context.SimpleQueue()
-    processes = [
-        context.Process(target=_process, args=(work, open_backend, number, start, answers))
-        for number in range(count)
-    ]
-    for process in processes:
-        process.start()
-    try:
-        for process in processes:
-            process.join(PATIENCE)
-        codes = [process.exitcode for process in processes]
-        if any(code != 0 for code in codes):  # None: it has not ended
-            raise AssertionError(f"processes ended with {codes}")
-        return [answers.get() for _ in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-            process.close()
-        answers.close()
+    with context.Pool(count, _enter, (context.Barrier(count), work, open_backend)) as pool:
+        # Each process takes one: then it waits for the others.
+        answers = pool.map_async(_run, range(count), chunksize=1).get(PATIENCE)
+        pool.close()
+        pool.join()
+    return answers
 
 
-def _process(
-    work: Work, open_backend: Factory, number: int, start: Barrier, answers: SimpleQueue[Any]
-) -> None:
+_RACE: list[Any] = []
+"""In a process of `in_processes`: its barrier, what is to be done, and what opens the backend."""
+
+
+def _enter(*given: Any) -> None:
+    _RACE[:] = given
+
+
+def _run(number: int) -> Any:
+    start, work, open_backend = _RACE
     try:
         backend = open_backend()
     except BaseException:
         start.abort()  # nobody waits for who failed
         raise
-    start.wait(PATIENCE)
-    answers.put(work(backend, number))
-    backend.close()
+    with closing(backend):
+        start.wait(PATIENCE)
+        return work(backend, number)
 
 
 def in_fork(work: Callable[[], object]) -> int:

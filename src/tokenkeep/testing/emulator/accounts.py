@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .calls import Counters
 from .options import EmulatorClock, Options
-from .server import Answer, as_json
+from .server import Answer, Refused, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,10 @@ SCOPE = "ZohoCRM.modules.ALL,ZohoCRM.settings.ALL,ZohoCRM.users.ALL,ZohoCRM.org.
 CODE_LIFE = 60
 """Seconds a grant code is good for, unless its maker said otherwise."""
 
+_WINDOW = 600
+"""Seconds that a limit of access tokens is for; they start at the first and end as a whole."""
+
 _TOO_MANY = "You have made too many requests continuously. Please try again after some time."
-_NO_STORE = {"Cache-Control": "no-store"}
 _LOOPBACK_PORT = re.compile(r"(?<=^http://)(127\.0\.0\.1|localhost|\[::1]):\d+(?=/)")
 
 
@@ -104,11 +106,6 @@ class Access:
             known = ", ".join(ENVIRONMENTS)
             raise ValueError(f"environment is one of {known}, not {self.environment!r}")
 
-    @property
-    def parties(self) -> tuple[User, Client]:
-        """Who granted, and to whom."""
-        return self.user, self.client
-
 
 @dataclass(eq=False)
 class Grant:
@@ -144,7 +141,7 @@ class RefreshToken(AccessToken):
     A login: one refresh token, whose value changes if the provider rotates.
 
     Attributes:
-        id: Name in counters and listings; no secret.
+        id: Name in listings; no secret.
         previous: The value before. None until the first rotation.
         mints: When the access tokens of this window were made, epoch seconds.
         access_tokens: Those made of it.
@@ -156,13 +153,9 @@ class RefreshToken(AccessToken):
     access_tokens: list[AccessToken] = field(default_factory=list)
 
 
-class OAuthError(Exception):
+def refused(error: str, http_status: int = 200, **more: str) -> Refused:
     """An error answer of the accounts server; most have the HTTP status 200, as Zoho's."""
-
-    def __init__(self, error: str, http_status: int = 200, **more: str) -> None:
-        super().__init__(error)
-        self.error = error
-        self.answer: Answer = as_json({"error": error, **more}, http_status, _NO_STORE)
+    return Refused(error, as_json({"error": error, **more}, http_status))
 
 
 class Accounts:
@@ -208,12 +201,7 @@ class Accounts:
         return code
 
     def make_refresh_token(self, access: Access) -> RefreshToken:
-        """Make a login; the oldest one too many goes, with its access tokens."""
-        limit = self.options.refresh_tokens
-        its = [each for each in self.logins if each.access.parties == access.parties]
-        live = [each for each in its if self.is_live(each)]
-        for oldest in () if limit is None else live[: max(0, len(live) + 1 - limit)]:
-            self.end(oldest)
+        """Make a login."""
         login = RefreshToken(_new_secret(), access, id=f"rt-{len(self.logins) + 1}")
         self.tokens[login.value] = login
         self.logins.append(login)
@@ -241,54 +229,46 @@ class Accounts:
 
     def token(self, request: Request) -> Answer:
         """Answer one request for a token."""
-        try:
-            return as_json(self._tokens(request), headers=_NO_STORE)
-        except OAuthError as error:
-            self.counters.errors[error.error] += 1
-            return error.answer
-
-    def revoke(self, request: Request) -> Answer:
-        """Answer one request to revoke a token."""
-        token = self.tokens.get(request.form.get("token", ""))
-        home = request.site.data_center
-        if token and token.access.user.data_center == home and self.is_live(token):
-            self.end(token)
-            return as_json({"status": "success"})
-        # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
-        self.counters.errors["invalid_token"] += 1
-        return as_json({"status": "failure", "error": "invalid_token"}, 400)
-
-    def _tokens(self, request: Request) -> dict[str, Any]:
         if request.method != "POST":
-            raise OAuthError("invalid_request", 400)
+            raise refused("invalid_request", 400)
         form = request.form
         kinds = {"authorization_code": self._exchange, "refresh_token": self._refresh}
         kind = form.get("grant_type", "")
         if kind not in kinds:
             # Zoho's documents list a bad grant type under this name.
-            raise OAuthError("invalid_client", 200 if kind else 400)
+            raise refused("invalid_client", 200 if kind else 400)
         client = self.clients.get(form.get("client_id", ""))
         if client is None:
-            raise OAuthError("invalid_client")
+            raise refused("invalid_client")
         if form.get("client_secret", "") != client.client_secret:
-            raise OAuthError("invalid_client_secret")
-        return kinds[kind](form, client, request.site.data_center)
+            raise refused("invalid_client_secret")
+        return as_json(kinds[kind](form, client, request.site.data_center))
+
+    def revoke(self, request: Request) -> Answer:
+        """Answer one request to revoke a token."""
+        token = self.tokens.get(request.form.get("token", ""))
+        home = request.site.data_center
+        if token is None or token.access.user.data_center != home or not self.is_live(token):
+            # RFC 7009, section 2.2, answers 200 for an unknown token; Zoho does not.
+            raise refused("invalid_token", 400, status="failure")
+        self.end(token)
+        return as_json({"status": "success"})
 
     def _exchange(self, form: Mapping[str, str], client: Client, home: str) -> dict[str, Any]:
         grant = self.grants.get(form.get("code", ""))
         if grant is None or grant.access.client != client:
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         if grant.access.user.data_center != home:
-            raise OAuthError("invalid_client")
+            raise refused("invalid_client")
         if grant.used or self.clock.now() >= grant.expires_at:
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         if grant.redirect_uri not in (None, form.get("redirect_uri")):
-            raise OAuthError("invalid_redirect_uri")
+            raise refused("invalid_redirect_uri")
         # RFC 7636, section 4.6
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if grant.challenge not in (None, challenge):
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         mints: list[float] = []
         self._count_mint(mints)
         grant.used = True
@@ -302,14 +282,14 @@ class Accounts:
         value, rotation = form.get("refresh_token", ""), self.options.rotation
         login = self.tokens.get(value)
         if not isinstance(login, RefreshToken) or not self.is_live(login):
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         if (login.access.user.data_center, login.access.client) != (home, client):
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         in_grace = rotation == "rotate_grace" and value == login.previous
         if value != login.value and not in_grace:
             if rotation == "rotate_reuse_kills":
                 self.end(login)
-            raise OAuthError("invalid_code")
+            raise refused("invalid_code")
         self._count_mint(login.mints)
         if rotation == "none":
             return self._success(login.access, login)
@@ -321,17 +301,14 @@ class Accounts:
     def _count_mint(self, mints: list[float]) -> None:
         """Count one more in the window that the first began, or refuse it."""
         now, limit = self.clock.now(), self.options.mints_per_window
-        if mints and now - mints[0] >= self.options.throttle_window:
+        if mints and now - mints[0] >= _WINDOW:
             mints.clear()
         if limit is not None and len(mints) >= limit:
-            more = {"error_description": _TOO_MANY, "status": "failure"}
-            raise OAuthError("Access Denied", 400, **more)
+            raise refused("Access Denied", 400, error_description=_TOO_MANY, status="failure")
         mints.append(now)
 
     def _success(self, access: Access, login: RefreshToken | None = None) -> dict[str, Any]:
         token = self.make_access_token(access, login)
-        if login is not None:
-            self.counters.mints[login.id] += 1
         of_grant = self.options.api_domain == "environment"
         environment = access.environment if of_grant else "production"
         return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from .accounts import ENVIRONMENTS, Access
-from .server import Answer
+from .server import Answer, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,25 +45,18 @@ class ConsentPage:
         client = self._accounts.clients.get(asked.get("client_id", ""))
         # An address that was not checked gets no redirect: the person is told here.
         if client is None:
-            return self._wrong("invalid_client")
+            raise _wrong("invalid_client")
         if not client.accepts(asked.get("redirect_uri", "")):
-            return self._wrong("invalid_redirect_uri")
+            raise _wrong("invalid_redirect_uri")
         decision = asked.get("decision") if request.method == "POST" else None
-        refusal = _refusal(asked)
-        if refusal is None and decision is None:
+        if decision is None:
             return self._show(asked, client)
-        if refusal is None and decision == "accept":
-            return self._accept(asked, client)
-        refusal = refusal or "access_denied"
-        self._accounts.counters.errors[refusal] += 1
-        return _back(asked, {"error": refusal})
-
-    def _wrong(self, reason: str) -> Answer:
-        self._accounts.counters.errors[reason] += 1
-        return Answer(400, f"This request can't be granted: {reason}", "text/plain")
+        if decision != "accept":
+            raise Refused("access_denied", _back(asked, {"error": "access_denied"}))
+        return self._accept(asked, client)
 
     def _show(self, asked: dict[str, str], client: Client) -> Answer:
-        scopes = asked["scope"].replace(",", " ").split()
+        scopes = asked.get("scope", "").replace(",", " ").split()
         hidden = (f'name="{escape(name)}" value="{escape(asked[name])}"' for name in asked)
         page = _PAGE.format(
             name=escape(client.name),
@@ -72,37 +65,33 @@ class ConsentPage:
             users=_choices(self._accounts.users),
             environments=_choices(ENVIRONMENTS),
         )
-        return Answer(200, page, "text/html; charset=utf-8", {"Cache-Control": "no-store"})
+        return Answer(200, page, "text/html; charset=utf-8")
 
     def _accept(self, asked: dict[str, str], client: Client) -> Answer:
         accounts = self._accounts
         environment = asked.get("environment", ENVIRONMENTS[0])
         try:
             user = accounts.user(asked.get("user") or None)
-            access = Access(user, client, environment, asked["scope"])
+            access = Access(user, client, environment, asked.get("scope", ""))
         except (LookupError, ValueError) as error:
-            return self._wrong(str(error))
-        before = [(each.access.parties, each.access.environment) for each in accounts.logins]
+            raise _wrong(str(error)) from error
+        whose = (user, client, environment)
+        logins = [each.access for each in accounts.logins]
+        had = whose in [(each.user, each.client, each.environment) for each in logins]
         code = accounts.make_grant(
             access,
             redirect_uri=asked["redirect_uri"],
             # A refresh token comes with the first consent, and later only if asked for again.
             offline=asked.get("access_type") == "offline"
-            and ((access.parties, environment) not in before or asked.get("prompt") == "consent"),
+            and (not had or asked.get("prompt") == "consent"),
             challenge=asked.get("code_challenge"),
         )
         fields = {"code": code, "location": user.data_center}
         return _back(asked, fields | {"accounts-server": self._accounts_url(user.data_center)})
 
 
-def _refusal(asked: dict[str, str]) -> str | None:
-    """The error to send back to the application; None if the request is in order."""
-    if asked.get("response_type") != "code":
-        return "unsupported_response_type"
-    if not asked.get("scope"):
-        return "invalid_scope"
-    method = asked.get("code_challenge_method") if "code_challenge" in asked else "S256"
-    return None if method == "S256" else "invalid_request"
+def _wrong(reason: str) -> Refused:
+    return Refused(reason, Answer(400, f"This request can't be granted: {reason}", "text/plain"))
 
 
 def _back(asked: dict[str, str], answer: dict[str, str]) -> Answer:

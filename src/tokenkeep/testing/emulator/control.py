@@ -1,9 +1,8 @@
 """
 What other processes of this machine can do with an emulator, by HTTP at ``/_emulator/``.
 
-An operation, or what can be read, has the name it has in Python. It is a POST of its
-arguments as a JSON object, answered by ``{"result": ...}`` or, with status 400, by
-``{"error": text}``.
+An operation has the name it has in Python. It is a POST of its arguments as a JSON object,
+answered by ``{"result": ...}`` or, with status 400, by ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .accounts import Client, DataCenterEmulator, User
-from .options import Options
 from .server import Answer, as_json
 
 if TYPE_CHECKING:
@@ -30,11 +28,7 @@ OPERATIONS = (
     *("clock.advance", "options.change", "options.reset", "faults.add", "faults.clear"),
     *("counters.calls", "counters.token_calls", "counters.reset"),
 )
-VALUES = (
-    *("client", "user", "users", "data_centers", "counters.mints", "counters.errors"),
-    *(f"options.{each.name}" for each in fields(Options)),
-)
-"""What can be read."""
+_PARTS = {name.partition(".")[0] for name in OPERATIONS if "." in name}
 
 _IN_ORDER = "*"
 """Where `EmulatorControl` puts the arguments that have no name."""
@@ -46,7 +40,7 @@ _SENT = (Client, DataCenterEmulator, User)
 def operated(emulator: object, request: Request) -> Answer:
     """Answer one operation, in the emulator's process."""
     name = request.path.removeprefix(PREFIX)
-    if name not in OPERATIONS + VALUES:
+    if name not in OPERATIONS:
         return as_json({"error": f"there is no operation {name!r}"}, 404)
     # A page elsewhere has led its own host name here, or can't send this type without asking.
     if urlsplit(f"//{request.headers.get('Host', '')}").hostname not in ("127.0.0.1", "localhost"):
@@ -54,9 +48,8 @@ def operated(emulator: object, request: Request) -> Answer:
     if request.headers.get("Content-Type", "").partition(";")[0] != "application/json":
         return as_json({"error": "send application/json"}, 415)
     try:
-        result, named = attrgetter(name)(emulator), json.loads(request.body)
-        if name in OPERATIONS:
-            result = result(*named.pop(_IN_ORDER, ()), **named)
+        named = json.loads(request.body)
+        result = attrgetter(name)(emulator)(*named.pop(_IN_ORDER, ()), **named)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         return as_json({"error": str(error.args[0])}, 400)
     return Answer(200, json.dumps({"result": result}, default=_plain))
@@ -90,18 +83,17 @@ class EmulatorControl:
 
     Args:
         base_url: ``ZohoEmulator.control_url``: its first accounts server.
-        timeout: Seconds to wait for an answer.
 
     Raises:
         ConnectionError: With any of its operations: no emulator answers there.
     """
 
-    control_url: str
-    _timeout: float
-    _part: str
+    # So that nobody sets what would stay in this process.
+    __slots__ = ("_part", "control_url")
 
-    def __init__(self, base_url: str, *, timeout: float = 10.0) -> None:
-        vars(self).update(control_url=base_url, _timeout=timeout, _part="")
+    def __init__(self, base_url: str) -> None:
+        self.control_url: str = base_url
+        self._part = ""
 
     def __getitem__(self, name: str) -> DataCenterEmulator:
         """A data centre by name; KeyError if there is none."""
@@ -109,15 +101,13 @@ class EmulatorControl:
         return center
 
     def __getattr__(self, name: str) -> Any:
-        """An operation, what can be read, or a data centre: ``control.us``."""
+        """An operation, a part that has some, or a data centre: ``control.us``."""
         whole = f"{self._part}{name}"
-        if whole in VALUES:
-            return self._call(whole)
         if whole in OPERATIONS:
             return partial(self._call, whole)
-        if whole in ("clock", "options", "faults", "counters"):
-            part = EmulatorControl(self.control_url, timeout=self._timeout)
-            vars(part).update(_part=f"{name}.")
+        if whole in _PARTS:
+            part = EmulatorControl(self.control_url)
+            part._part = f"{name}."
             return part
         if self._part or name.startswith("_"):
             raise AttributeError(name)
@@ -126,13 +116,9 @@ class EmulatorControl:
         except KeyError:
             raise AttributeError(name) from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an option of ``control.options``."""
-        self.change(**{name: value})
-
     def _call(self, operation: str, /, *given: Any, **named: Any) -> Any:
         body = json.dumps({_IN_ORDER: given, **named}, default=_named)
-        connection = HTTPConnection(urlsplit(self.control_url).netloc, timeout=self._timeout)
+        connection = HTTPConnection(urlsplit(self.control_url).netloc, timeout=10)
         try:
             kind = {"Content-Type": "application/json"}
             connection.request("POST", f"{PREFIX}{operation}", body.encode(), kind)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from .accounts import (
@@ -19,11 +19,11 @@ from .accounts import (
     RefreshToken,
     User,
 )
-from .calls import ENDPOINTS, Call, Faults
+from .calls import CRM, Call, Faults
 from .consent import ConsentPage
 from .control import PREFIX, operated
 from .crm import Crm
-from .server import HOST, Answer, BackgroundServer, Site
+from .server import HOST, Answer, BackgroundServer, Refused, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,9 +38,7 @@ class ZohoEmulator:
     """
     Zoho's accounts servers and CRM on loopback ports of this machine.
 
-    Use it as a context manager, or call :meth:`start` and :meth:`stop`. Stopped
-    and started again it keeps its ports and all it knows: that is a provider
-    which was down for a while.
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`.
 
     Where a user is asked for, it is one, its name (``email:zgid``) or an e-mail
     address where that is enough; None means the first.
@@ -95,14 +93,14 @@ class ZohoEmulator:
         return self
 
     def stop(self) -> None:
-        """Stop serving; connections are cut, the ports kept."""
+        """Stop serving; connections are cut."""
         self._server.stop()
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self._server.close()
+        self.stop()
 
     # Where things are
 
@@ -159,15 +157,12 @@ class ZohoEmulator:
             zgid: The organisation; None means the data centre's default one.
 
         Raises:
-            ValueError: There is no such data centre, or the organisation lives elsewhere.
+            ValueError: There is no such data centre.
         """
         home = self.data_centers[0] if data_center is None else data_center
         if home not in self.data_centers:
             raise ValueError(f"data centre is one of {', '.join(self.data_centers)}, not {home!r}")
         zgid = zgid or str(6_000_001 + self.data_centers.index(home))
-        for other in self.users:
-            if other.zgid == zgid and other.data_center != home:
-                raise ValueError(f"organisation {zgid} lives in {other.data_center!r}")
         user = User(email, zgid, home)
         return self._accounts.users.setdefault(user.name, user)
 
@@ -176,17 +171,15 @@ class ZohoEmulator:
         name: str = "Example application",
         *,
         redirect_uris: Iterable[str] = ("http://127.0.0.1/callback",),
-        public: bool = False,
     ) -> Client:
         """
         Register an application, as in Zoho's API console.
 
         Its *name* is shown on the consent page; *redirect_uris* are where people may be
-        sent back to. A *public* one has no secret.
+        sent back to.
         """
         client_id = f"1000.{secrets.token_hex(15).upper()}"
-        secret = "" if public else secrets.token_hex(21)
-        client = Client(client_id, secret, name, tuple(redirect_uris))
+        client = Client(client_id, secrets.token_hex(21), name, tuple(redirect_uris))
         self._accounts.clients[client_id] = client
         return client
 
@@ -232,7 +225,7 @@ class ZohoEmulator:
             return self._accounts.make_access_token(access, login).value
 
     def id_of(self, refresh_token: str) -> str:
-        """The id under which counters and listings know a refresh token."""
+        """The id under which :meth:`state` lists a refresh token."""
         return self._login(refresh_token).id
 
     def is_active(self, token: str) -> bool:
@@ -243,7 +236,7 @@ class ZohoEmulator:
     def secrets(self) -> list[str]:
         """Every code, token and client secret there ever was: what must be in no log of yours."""
         known = self._accounts
-        clients = filter(None, (each.client_secret for each in known.clients.values()))
+        clients = (each.client_secret for each in known.clients.values())
         return [*clients, *known.grants, *known.tokens]
 
     def records(
@@ -260,21 +253,15 @@ class ZohoEmulator:
 
     # What happens at the provider
 
-    def expire_access_tokens(self, user: User | str | None = None) -> int:
-        """Let live access tokens end now, of one user or of all; return how many."""
-        return self._end(AccessToken, user and self._accounts.user(user))
+    def expire_access_tokens(self, user: User | str | None = None) -> None:
+        """Let access tokens end now, of one user or of all."""
+        self._end(AccessToken, user and self._accounts.user(user))
 
-    def revoke(self, user: User | str | None = None) -> int:
-        """
-        Withdraw consent to all applications, as the person does under "Connected apps".
-
-        None means the first user. Returns how many refresh tokens ended.
-        """
+    def revoke(self, user: User | str | None = None) -> None:
+        """Withdraw consent to all applications, as the person does under "Connected apps"."""
         whose = self._accounts.user(user)
-        with self._lock:
-            ended = self._end(RefreshToken, whose)
-            self._end(AccessToken, whose)
-            return ended
+        self._end(RefreshToken, whose)
+        self._end(AccessToken, whose)
 
     def state(self) -> dict[str, Any]:
         """Addresses and logins, without the values of tokens."""
@@ -297,15 +284,12 @@ class ZohoEmulator:
             return login
         raise LookupError("there is no such refresh token here")
 
-    def _end(self, kind: type[AccessToken], user: User | str | None) -> int:
-        """End the live tokens of a kind, of one user or of all; return how many."""
+    def _end(self, kind: type[AccessToken], user: User | str | None) -> None:
+        """End the tokens of a kind, of one user or of all."""
         with self._lock:
-            known = [each for each in self._accounts.tokens.values() if type(each) is kind]
-            live = [each for each in known if self._accounts.is_live(each)]
-            ended = {each for each in live if user in (None, each.access.user)}
-            for each in ended:
-                self._accounts.end(each)
-            return len(ended)
+            for each in self._accounts.tokens.values():
+                if type(each) is kind and user in (None, each.access.user):
+                    self._accounts.end(each)
 
     # Requests
 
@@ -319,7 +303,7 @@ class ZohoEmulator:
         """Count a request and answer it, unless it meets a fault."""
         if request.site.environment is not None:
             [_, _, _, place, *_] = [*request.path.split("/"), "", "", ""]
-            endpoint = place if place in ENDPOINTS["crm"] else "records"
+            endpoint = place if place in CRM else "records"
             answer = self._crm.answer
         elif request.path in self._endpoints:
             endpoint, answer = self._endpoints[request.path]
@@ -329,8 +313,12 @@ class ZohoEmulator:
             return Answer(404)
 
         def right(request: Request) -> Answer:
-            with self._lock:
-                return answer(request)
+            try:
+                with self._lock:
+                    return answer(request)
+            except Refused as refused:
+                self.counters.errors[refused.error] += 1
+                return refused.answer
 
         call = Call(endpoint, request.form.get("grant_type"), request.site.data_center)
         self.counters.add_call(call)
@@ -340,7 +328,7 @@ class ZohoEmulator:
 
 def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = None) -> None:
     """
-    Run an emulator until SIGINT or SIGTERM; print nothing.
+    Run an emulator until it is interrupted, as by Ctrl-C; print nothing.
 
     Args:
         zoho: What to run, not started yet.
@@ -349,20 +337,12 @@ def serve(zoho: ZohoEmulator, ready: Callable[[ZohoEmulator], None] | None = Non
 
     Raises:
         OSError: A port is taken.
-        ValueError: This is not the main thread.
     """
-    told: list[int] = []
-    numbers = signal.SIGINT, signal.SIGTERM
-    previous = {each: signal.signal(each, lambda *_: told.append(1)) for each in numbers}
-    try:
-        with zoho:
-            if ready is not None:
-                ready(zoho)
-            while not told:
-                time.sleep(0.1)
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+    with zoho, suppress(KeyboardInterrupt):
+        if ready is not None:
+            ready(zoho)
+        while True:
+            time.sleep(1)
 
 
 def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
@@ -370,12 +350,10 @@ def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
     Return a configuration file (TOML) in which the emulator takes the place of Zoho.
 
     Args:
-        zoho: A running emulator, of this process or another one. Its data
-            centres, and its budget of access tokens if that is not Zoho's.
+        zoho: A running emulator, of this process or another one.
     """
     lines = ["# Zoho's data centres as the emulator has them."]
-    for name in zoho.data_centers:
-        center = zoho[name]
+    for name, center in zoho.state()["data_centers"].items():
         lines += [
             f"\n[zoho.data_centers.{name}]",
             f'accounts = "{center.accounts_url}"',
@@ -384,7 +362,4 @@ def emulator_configuration(zoho: ZohoEmulator | EmulatorControl) -> str:
             f'developer = "{center.developer_url}"',
             "aliases = []",
         ]
-    mints, window = zoho.options.mints_per_window, zoho.options.throttle_window
-    if mints is not None and (mints, window) != (10, 600):
-        lines += ["\n[providers.zoho.profile]", f"mint_limit = {mints}", f"mint_window = {window}"]
     return "\n".join([*lines, ""])

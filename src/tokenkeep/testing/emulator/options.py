@@ -42,11 +42,8 @@ class Options:
 
     Attributes:
         access_token_life: Seconds an access token is good for.
-        mints_per_window: Access tokens per refresh token and window, that of the
+        mints_per_window: Access tokens per refresh token in ten minutes, that of the
             exchange among them; None means no limit.
-        throttle_window: Seconds of that window; it starts at the first one and ends as a whole.
-        refresh_tokens: Refresh tokens per user and client, one more kills the
-            oldest; None means no limit.
         api_domain: Whose API server a token answer names: that of the grant's
             ``"environment"``, or always ``"production"``'s.
         rotation: ``"none"``, ``"rotate"`` (the old one is refused), ``"rotate_reuse_kills"``
@@ -56,8 +53,6 @@ class Options:
 
     access_token_life: float = 3600
     mints_per_window: int | None = 10
-    throttle_window: float = 600
-    refresh_tokens: int | None = 20
     api_domain: str = "environment"
     rotation: str = "none"
 

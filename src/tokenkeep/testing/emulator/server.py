@@ -1,16 +1,15 @@
-"""HTTP on several ports, in a thread that starts and stops at once."""
+"""HTTP on several ports, in a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-import os
 import socket
 import threading
 import time
-import weakref
-from contextlib import suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import partial
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
     from collections.abc import Awaitable, Callable, Mapping
     from email.message import Message
 
@@ -72,14 +72,29 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def as_json(body: Any, status: int = 200) -> Answer:
     """An answer in JSON."""
-    return Answer(status, json.dumps(body), headers=headers or {})
+    return Answer(status, json.dumps(body))
+
+
+class Refused(Exception):
+    """
+    A request that is not granted.
+
+    Args:
+        error: Its name, by which it is counted.
+        answer: What the client is told.
+    """
+
+    def __init__(self, error: str, answer: Answer) -> None:
+        super().__init__(error)
+        self.error = error
+        self.answer = answer
 
 
 class BackgroundServer:
     """
-    Serve from `start` to `stop`, again and again; the ports are kept until `close`.
+    Serve from `start` to `stop`.
 
     Args:
         ports: The port of each site; 0 means any free one, which is noted here.
@@ -91,65 +106,49 @@ class BackgroundServer:
     ) -> None:
         self._ports = ports
         self._answer = answer
-        self._sockets: dict[Site, socket.socket] = {}
-        weakref.finalize(self, _close, self._sockets)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Serve; OSError if a port is taken."""
         if self._thread is not None:
             return
-        try:
-            self._bind()
-            for each in self._sockets.values():
-                each.listen(_BACKLOG)
-        except OSError:
-            _close(self._sockets)
-            raise
-        started = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name="zoho-emulator", daemon=True
+        started: Future[None] = Future()
+        thread = threading.Thread(
+            target=self._run, args=(started,), name="zoho-emulator", daemon=True
         )
-        self._thread.start()
-        started.wait()
+        thread.start()
+        started.result()
+        self._thread = thread
 
     def stop(self) -> None:
-        """Cut all connections: a provider that is down finishes no answer."""
+        """Cut all connections; no answer that is under way is finished."""
         if self._thread is None:
             return
         self._loop.call_soon_threadsafe(self._told.set)
         self._thread.join()
         self._thread = None
-        _close(self._sockets)
-        # Bound again: a connection that somebody makes could leave by a port that is free.
-        with suppress(OSError):
-            self._bind()
 
-    def close(self) -> None:
-        """Stop, and let others have the ports."""
-        self.stop()
-        _close(self._sockets)
+    def _run(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # else who starts it waits for ever
 
-    def _bind(self) -> None:
-        for site, port in self._ports.items():
-            if site not in self._sockets:
-                bound = self._sockets[site] = socket.socket()
-                if os.name == "posix":  # where this is not a way to take what somebody has
-                    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind((HOST, port))
-                self._ports[site] = bound.getsockname()[1]
-
-    async def _serve(self, started: threading.Event) -> None:
+    async def _serve(self, started: Future[None]) -> None:
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        servers = [
-            await asyncio.start_server(partial(self._connected, site), sock=each, backlog=_BACKLOG)
-            for site, each in self._sockets.items()
-        ]
-        started.set()
-        await self._told.wait()
-        for listening, server in zip(self._sockets.values(), servers, strict=True):
-            _end(listening)
-            server.close()
+        with ExitStack() as stack:
+            for site, port in self._ports.items():
+                server = await asyncio.start_server(
+                    partial(self._connected, site), HOST, port, backlog=_BACKLOG
+                )
+                stack.callback(server.close)
+                [listening] = server.sockets
+                stack.callback(_end, listening)
+                self._ports[site] = listening.getsockname()[1]
+            started.set_result(None)
+            await self._told.wait()
         # What is under way is cancelled now, by the end of the loop.
 
     async def _connected(
@@ -198,12 +197,7 @@ def _as_bytes(answer: Answer) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def _close(sockets: dict[Site, socket.socket]) -> None:
-    while sockets:
-        sockets.popitem()[1].close()
-
-
-def _end(connection: socket.socket) -> None:
+def _end(connection: socket.socket | TransportSocket) -> None:
     """End it for all processes: closing it would leave it to copies of forks."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
