@@ -123,7 +123,7 @@ def test_mistyped_scheme(url, said):
         ("memory:?busy_timeout=1", "no option 'busy_timeout'. Known options: none"),
         ("sqlite:///t.db?password=hunter2", "'password'. Known options: busy_timeout"),
         ("sqlite:///t.db?busy_timeout=hunter2", "not a valid float"),
-        ("sqlite:///t.db?busy_timeout=", "not a valid float"),
+        ("sqlite:///t.db?busy_timeout=", "is blank"),
         ("sqlite:///t.db?busy_timeout=1&busy_timeout=2", "given twice"),
         ("sqlite:///t.db?hunter2", "can't be read"),
         ("sqlite:///t.db?busy_timeout=-1", "from 0 to 86400"),

@@ -22,7 +22,7 @@ from tokenkeep.backends.base import FOUND_BY, HEADER, Backend, Record
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import from_values, to_values
-from tokenkeep.backends.urls import StoreURL, refuse_blank
+from tokenkeep.backends.urls import StoreURL
 from tokenkeep.backends.waiting import NoThread, begin
 from tokenkeep.errors import (
     ConfigurationError,
@@ -89,8 +89,6 @@ def parsed(url: str, options: Mapping[str, Callable[[str], Any]]) -> tuple[str, 
             hint=f"Write {address.scheme}://eu-central-1/name. The credentials are found as boto3 "
             "finds them; another address goes into the option endpoint_url",
         )
-    for option in address.query:
-        refuse_blank(*option)
     options = {"endpoint_url": str, "profile": str, "timeout": float, **options}
     given: dict[str, Any] = {"timeout": 10.0, "region": region or None, **address.options(options)}
     if not 0 < given["timeout"] <= 3600:  # noqa: PLR2004 - an hour

@@ -31,7 +31,7 @@ from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Ri
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.backends.rows import from_row
-from tokenkeep.backends.urls import StoreURL, refuse_blank
+from tokenkeep.backends.urls import StoreURL
 from tokenkeep.backends.waiting import Bound, cut, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreError, StoreUnavailable
 
@@ -183,8 +183,6 @@ def parsed(url: str) -> tuple[str, dict[str, Any], list[Risk]]:
         raise ConfigurationError("The Redis URL can't be read", hint=_HOW) from None
     address = StoreURL.parse(url)
     is_tls = address.scheme == "rediss"
-    for option in address.query:
-        refuse_blank(*option)
     options = address.options(_OPTIONS | dict.fromkeys(_TLS if is_tls else (), str))
     given: dict[str, Any] = {"host": "localhost", "port": 6379, "db": 0, **place}
     given |= {"prefix": "tokenkeep", "socket_timeout": 5.0, **options}

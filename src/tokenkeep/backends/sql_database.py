@@ -436,8 +436,7 @@ class _WithinTLS(_Refused):
 def _understood(url: str) -> tuple[str, URL, Any]:
     kind = scheme_of(url)
     rest = url[len(kind) :]
-    for name, value in options_of(url.rpartition("@")[2].partition("?")[2], kind):
-        refuse_blank(name, value)  # which SQLAlchemy leaves out
+    options_of(url.rpartition("@")[2].partition("?")[2], kind)  # SQLAlchemy leaves out blank ones
     try:
         parsed = make_url(_DRIVERS[kind] + rest)
         dialect: Any = parsed.get_dialect()

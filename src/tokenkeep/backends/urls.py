@@ -70,16 +70,19 @@ def shows_password(url: str) -> bool:
 
 
 def options_of(query: str, scheme: str) -> tuple[tuple[str, str], ...]:
-    """Take a query apart; `ConfigurationError` if it is not ``name=value`` or empty."""
+    """Take a query apart; `ConfigurationError` if it can't be read, or a value is blank."""
     from urllib.parse import parse_qsl
 
     try:
-        return tuple(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
+        found = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
     except ValueError:
         raise ConfigurationError(
             f"The options of the {scheme} URL can't be read",
             hint="They are written ?name=value&name=value",
         ) from None
+    for each in found:
+        refuse_blank(*each)
+    return tuple(found)
 
 
 def refuse_blank(name: str, value: object) -> None:
