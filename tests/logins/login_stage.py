@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import count
 
 import pytest
 
@@ -169,57 +167,6 @@ class Stage:
     def revocations(self):
         """How often the provider was asked to revoke something."""
         return self.zoho.counters.calls("revoke")
-
-
-def while_asking(keeper, step):
-    """Let something happen once the provider has answered, before the answer is known here."""
-    provider = keeper.providers.named("zoho")
-    refresh, steps = provider.refresh, [step]
-
-    def refresh_and_step(token):
-        answer = refresh(token)
-        if steps:
-            steps.pop()()
-        return answer
-
-    provider.refresh = refresh_and_step
-
-
-class Died(BaseException):
-    """Ends a process, as far as one can within another."""
-
-
-def before_write(store, number, step, *, after=False):
-    """Let something happen right before a store's n-th write, or after it; tell how many came."""
-    backend = store.backend
-    turns = count(1)
-
-    def stepping(call):
-        def _stepping(*args, replaces=None):
-            steps = [step] * (next(turns) == number)
-            for each in steps * (not after):
-                each()
-            result = call(*args, replaces=replaces)
-            for each in steps * after:
-                each()
-            return result
-
-        return _stepping
-
-    backend.write, backend.delete = stepping(backend.write), stepping(backend.delete)
-    return lambda: next(turns) - 1
-
-
-after_write = partial(before_write, after=True)
-
-
-def die_after_write(store, number):
-    """Let the process of a store end right after its n-th write from now on."""
-
-    def die():
-        raise Died
-
-    after_write(store, number, die)
 
 
 def sdk_token(token=None, *, user=None, **given):

@@ -6,7 +6,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
-from login_stage import after_write, before_write, refused
+from interference import after_write, before_write
+from login_stage import refused
 
 from tokenkeep import StoreUnavailable, Token, TokenKeepError
 from tokenkeep.backends.base import HEADER

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from login_stage import after_write, refused, while_asking
+from interference import after_write
+from login_stage import refused
 
 from tokenkeep import Status, StoreUnavailable, TokenKeepError
 
@@ -19,12 +20,16 @@ def test_late_answer_for_a_deleted_row(make_stage):
     stage = make_stage(rotates=True, revokes_grant=True)
     keeper = stage.keeper()
     old = keeper.store.save_token(stage.login(stage.ana))
+    provider = keeper.providers.named("zoho")
+    ask = provider.refresh
 
-    def deleted_and_logged_in():
+    def answered_late(token):
+        answer = ask(token)
         stage.keeper().delete(old.id)
-        stage.new = stage.open().save_token(stage.login(stage.ana))
+        stage.open().save_token(stage.login(stage.ana))
+        return answer
 
-    while_asking(keeper, deleted_and_logged_in)
+    provider.refresh = answered_late
     with refused("TokenNotFound"):
         keeper.renew(old.id)
     stage.keeper().sweep()

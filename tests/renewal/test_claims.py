@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from renewal_scenario import Crash, World, dead_holder, landed
+from interference import Crash
+from renewal_scenario import World, dead_holder, landed
 from test_one_call import at_once
 
 from tokenkeep import ProviderUnavailable, RenewalTimeout, StoreUnavailable, Token, TokenRevoked

@@ -6,6 +6,7 @@ from contextlib import suppress
 from itertools import islice
 
 import pytest
+from interference import after_write
 from renewal_scenario import USER, World, away, failing
 
 from tokenkeep import (
@@ -211,7 +212,7 @@ def test_revoke_that_is_no_success(world, keeper):
 def test_committed_and_then_revoked(world):
     """Invariant 7: a driver that tries again by itself lifts no revocation that came after it."""
     fails = failing(StoreConflict("Another version"))
-    world.after_write(1, lambda: (world.step("revoke")(), fails()))
+    after_write(world, 1, lambda: (world.step("revoke")(), fails()))
 
     saved = world.login("login-2", "newer", left=3600)
 
@@ -221,7 +222,7 @@ def test_committed_and_then_revoked(world):
 
 def test_outcome_unknown_then_another_login(world):
     """Invariant 7: what another login has written is not taken for one's own, nor written over."""
-    world.after_write(1, lambda: (world.login("login-3", "newest", left=3600), away()))
+    after_write(world, 1, lambda: (world.login("login-3", "newest", left=3600), away()))
 
     with pytest.raises(StoreUnavailable):
         world.login("login-2", "newer", left=3600)
