@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from desk_driver import ANA, BEN, EVA, Browser, DeskServer, consent, running
+from desk_driver import ANA, BEN, EVA, Browser, DeskServer, running
+from emulated import consent
 
 from tokenkeep.integrations.zoho_sdk import REFUSED
 

@@ -8,7 +8,8 @@ from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from desk_driver import ANA, BEN, Browser, consent
+from desk_driver import ANA, BEN, Browser
+from emulated import consent
 from itsdangerous import TimestampSigner
 
 from tokenkeep import Keeper

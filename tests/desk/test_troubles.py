@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import pytest
-from desk_driver import ANA, BEN, ROOT, Browser, DeskServer, consent, running
+from desk_driver import ANA, BEN, ROOT, Browser, DeskServer, running
+from emulated import consent
 
 import crm_desk.app
 import tokenkeep

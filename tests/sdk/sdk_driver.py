@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from official_sdk import loading
 
 from tokenkeep.testing import emulator_configuration
 
-ROOT = Path(__file__).parents[2]
 GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
 
 each_generation = pytest.mark.parametrize("sdk", GENERATIONS, indirect=True)
@@ -47,15 +47,7 @@ class Generation:
 
     def __init__(self, name):
         self.name = name
-        environ = dict(os.environ)
-        if name != "8_0":
-            home = ROOT / ".sdk" / name
-            if not home.exists():
-                missing = f"{home} is missing: make .stamp-sdk"
-                if os.environ.get("CI") == "true":
-                    pytest.fail(missing)
-                pytest.skip(missing)
-            environ["PYTHONPATH"] = str(home)
+        environ = os.environ | loading(name)
         self._control, theirs = socket.socketpair()
         program = [sys.executable, Path(__file__).with_name("sdk_application.py")]
         with theirs:

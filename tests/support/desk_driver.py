@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 
-import urllib3
+from emulated import consent
 from private_servers.ports import free_port
 
 import tokenkeep
@@ -276,16 +276,3 @@ class Browser:
         """Return the id of a lead."""
         pages = (self.get(path).leads for path in PAGES)
         return next(lead for page in pages for lead, each in page.items() if each == name)
-
-
-def consent(address, *, user=None, decision="accept", **more):
-    """Decide on Zoho's page; return the address it sends the browser to."""
-    page, _, query = address.partition("?")
-    form = dict(urllib.parse.parse_qsl(query)) | {"decision": decision, **more}
-    if user is not None:
-        form["user"] = user
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urllib.parse.urlencode(form)
-    answer = urllib3.request("POST", page, body=body, headers=kind, redirect=False)
-    assert answer.status == 302, answer.data
-    return answer.headers["Location"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import urllib.parse
+
+import urllib3
 
 import tokenkeep
 from tokenkeep.testing import emulator_configuration
@@ -30,3 +33,16 @@ def login(zoho, **more):
         issuer=zoho.us.token_url,
         api_domain=zoho.us.api_url,
     ).but(**more)
+
+
+def consent(address, *, user=None, decision="accept"):
+    """Decide on Zoho's page; return the address it sends the browser to."""
+    page, _, query = address.partition("?")
+    form = dict(urllib.parse.parse_qsl(query)) | {"decision": decision}
+    if user is not None:
+        form["user"] = user
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urllib.parse.urlencode(form)
+    answer = urllib3.request("POST", page, body=body, headers=kind, redirect=False)
+    assert answer.status == 302, answer.data
+    return answer.headers["Location"]
