@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ class SDKFailed(Exception):
     def __init__(self, error):
         super().__init__(error["text"])
         vars(self).update(error)
+
+
+@contextmanager
+def refused(cause, match=None):
+    """Expect that a process raises what has this error of ours as its cause."""
+    with pytest.raises(SDKFailed, match=match) as failed:
+        yield failed
+    assert failed.value.cause == cause
 
 
 class Generation:

@@ -175,6 +175,14 @@ def running(server):
     assert "Traceback" not in log
 
 
+def calm(zoho):
+    """Let an emulator that many tests share forget faults, options and counts; return it."""
+    zoho.faults.clear()
+    zoho.options.reset()
+    zoho.counters.reset()
+    return zoho
+
+
 class Answer:
     """What a browser was answered; its text is as a person reads it."""
 
