@@ -88,12 +88,6 @@ class Stage:
         """Return a keeper of a process that has just started, or of one that has a store."""
         return Keeper(store or self.open(), clock=self.clock)
 
-    def sdk_store(self, store=None):
-        """Return the official SDK's store, in a process without an Initializer."""
-        from tokenkeep.integrations.zoho_sdk import SDKStore
-
-        return SDKStore(store or self.open(), clock=self.clock)
-
     def login(self, user=None, *, at="us", environment="production", got_here=False, **fields):
         """
         Return what the provider gives a person; it is not saved.
@@ -167,19 +161,3 @@ class Stage:
     def revocations(self):
         """How often the provider was asked to revoke something."""
         return self.zoho.counters.calls("revoke")
-
-
-def sdk_token(token=None, *, user=None, **given):
-    """Return a token as the official SDK has it."""
-    from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
-    from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
-
-    if token is not None:
-        names = ("client_id", "client_secret", "grant_token", "refresh_token", "access_token",
-                 "api_domain")  # fmt: skip
-        given = {name: getattr(token, name) for name in names} | given
-        user = user or token.user
-    made = OAuthToken(**given, user_signature=user and UserSignature(user))
-    if token is not None and token.expires_at is not None:
-        made.set_expires_in(str(int(token.expires_at * 1000)))
-    return made

@@ -23,13 +23,13 @@ def environment_of(zoho, folder):
     }
 
 
-def login(zoho, **more):
-    """Return a login of the emulator's user without an access token."""
+def login(zoho, person=None, **more):
+    """Return a login of somebody's, the emulator's first user's if None, without access token."""
     return tokenkeep.Token(
         user=zoho.user.name,
         client_id=zoho.client.client_id,
         client_secret=zoho.client.client_secret,
-        refresh_token=zoho.refresh_token(),
+        refresh_token=zoho.refresh_token(person),
         issuer=zoho.us.token_url,
         api_domain=zoho.us.api_url,
     ).but(**more)

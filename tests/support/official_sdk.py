@@ -17,7 +17,10 @@ PROGRAM = Path(__file__).with_name("sdk_program.py")
 
 def loading(generation):
     """Return what the environment needs to load a generation: the newest is installed."""
-    return {} if generation == "8_0" else {"PYTHONPATH": str(_folder(generation))}
+    if generation == "8_0":
+        return {}
+    path = [str(_folder(generation)), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def run_sdk(generation, script, *args, environ=None):
