@@ -8,7 +8,6 @@ import signal
 import threading
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 from desk_driver import ANA, BEN, EVA, Browser, DeskServer, running
@@ -92,15 +91,14 @@ def test_kill_one(desk, zoho, endpoint):
     if endpoint == "token":
         desk.expire(ANA)
     fault = zoho.faults.add(endpoint=endpoint, kind="hang")
-    asked = threading.Thread(target=cut_off, args=(person.browser.tab(),))
-    asked.start()
-    assert fault.wait()
-    # Who renews is killed first; of a request nobody can see whose it is.
-    for each in sorted(workers, key=lambda pid: pid not in renewing(desk)):
-        os.kill(each, signal.SIGKILL)
-        desk.processes()
-        person.look()
-    asked.join()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(person.browser.tab().get, "/leads")  # is cut off
+        assert fault.wait()
+        # Who renews is killed first; of a request nobody can see whose it is.
+        for each in sorted(workers, key=lambda pid: pid not in renewing(desk)):
+            os.kill(each, signal.SIGKILL)
+            desk.processes()
+            person.look()
 
     assert person.complaints == [], desk.log()
     assert not workers & desk.processes(), desk.log()
@@ -112,11 +110,6 @@ def renewing(desk):
     with desk.open_store() as store:
         claims = [token.renewal.claim for token in store.get_tokens()]
     return {json.loads(claim.holder)["pid"] for claim in claims if claim}
-
-
-def cut_off(browser):
-    with suppress(OSError, EOFError):
-        browser.get("/leads")
 
 
 @pytest.mark.parametrize("endpoint", ["settings", "records"])
