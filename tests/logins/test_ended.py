@@ -130,18 +130,6 @@ def test_no_secret_in_a_crash_report(make_stage, monkeypatch, has_newer):
 
 
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
-def test_what_a_login_replaces(stage, got_here):
-    """What was got here is revoked; what was given may be in use elsewhere, and ends with all."""
-    store = stage.open()
-    old, new = (store.save_token(stage.login(stage.ana, got_here=got_here)) for _ in range(2))
-
-    stage.keeper().sweep()
-
-    assert [not got_here, True] == [stage.is_alive(old), stage.is_alive(new)]
-    assert set() == stage.end_everything()
-
-
-@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
 @pytest.mark.parametrize("before", [None, "revoked", "deleted"])
 def test_where_one_revocation_ends_the_whole_consent(make_stage, got_here, before):
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from interference import after_write
 from login_stage import refused
 
 from tokenkeep import Status, StoreUnavailable, TokenKeepError
@@ -37,22 +36,6 @@ def test_late_answer_for_a_deleted_row(make_stage):
     assert 0 == stage.revocations
     assert stage.works(stage.keeper().get(user=stage.ana))
     assert set() == stage.end_everything()
-
-
-def test_deleted_before_the_saver_knows_that_it_saved(stage):
-    """A write that nobody answered was made, and deleted: the save does not make it again."""
-    store = stage.open()
-
-    def deleted_and_no_answer():
-        [row] = stage.open().get_tokens()
-        stage.keeper().delete(row.id)
-        raise StoreUnavailable("The connection broke")
-
-    after_write(store, 1, deleted_and_no_answer)
-    with refused("StoreUnavailable"):
-        store.save_token(stage.login(stage.ana))
-
-    assert [] == stage.open().get_tokens()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -30,7 +30,6 @@ ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
 HIDDEN = re.compile(r'name="form_token" value="([\w-]+)"')
 PROCESS = re.compile(r"Made by process (\d+)")
 LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
-PAGES = tuple(f"/leads?page={number}" for number in range(1, 10))
 
 
 class DeskServer:
@@ -279,8 +278,3 @@ class Browser:
 
     def add_lead(self, name, **values):
         return self.send(self.get("/leads/new"), "/leads/new", Last_Name=name, **values)
-
-    def find(self, name):
-        """Return the id of a lead."""
-        pages = (self.get(path).leads for path in PAGES)
-        return next(lead for page in pages for lead, each in page.items() if each == name)

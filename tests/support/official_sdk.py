@@ -16,11 +16,10 @@ PROGRAM = Path(__file__).with_name("sdk_program.py")
 
 
 def loading(generation):
-    """Return what the environment needs to load a generation: the newest is installed."""
-    if generation == "8_0":
-        return {}
-    path = [str(_folder(generation)), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(path)}
+    """Return where a program finds a generation, the newest is installed, and `sdk_calls`."""
+    older = [] if generation == "8_0" else [_folder(generation)]
+    path = (*older, PROGRAM.parent, os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(map(str, path)).rstrip(os.pathsep)}
 
 
 def run_sdk(generation, script, *args, environ=None):
