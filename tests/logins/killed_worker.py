@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import signal
 
+from interference import before
+
 from tokenkeep import Keeper, Token, open_store
 from tokenkeep.backends.sqlite import SQLiteBackend
 
@@ -41,32 +43,14 @@ DEEDS = {
 }
 
 
-def kill_after(steps, *calls):
-    """Kill this process right after so many of these calls, each an object and a method."""
-    left = steps
-
-    def counted(call):
-        def _counted(*args, **given):
-            nonlocal left
-            result = call(*args, **given)
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return _counted
-
-    for each, name in calls:
-        setattr(each, name, counted(getattr(each, name)))
-
-
 def work(environ, after, deed, given, *, ids_of_owners):
     os.environ.update(environ)
     if ids_of_owners:
         SQLiteBackend.id_for = lambda _, owner: owner[:32][::-1]
     keeper = Keeper(open_store(make=True))
-    backend, provider = keeper.store.backend, keeper.providers.named("zoho")
-    kill_after(after, (backend, "write"), (backend, "delete"), (provider, "revoke"))
+    store, provider = keeper.store, keeper.providers.named("zoho")
+    steps = (store.backend, "write"), (store.backend, "delete"), (provider, "revoke")
+    before(after, lambda: os.kill(os.getpid(), signal.SIGKILL), *steps, after=True)
     DEEDS[deed](keeper, given)
 
 

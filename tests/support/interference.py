@@ -13,11 +13,12 @@ def crash():
     raise Crash
 
 
-def before_write(store, number, step, *, after=False):
+def before(number, step, *calls, after=False):
     """
-    Let a step happen right before a store's n-th write or deletion from now on, or after it.
+    Let a step happen right before the n-th of some calls from now on, or after it.
 
-    Return what tells how many have come, until the n-th. The step's own writes don't count.
+    A call is an object and the name of its method; those of the step itself don't count.
+    Return what tells how many have come, until the n-th.
     """
     turns = count(1)
 
@@ -25,7 +26,7 @@ def before_write(store, number, step, *, after=False):
         def _stepping(*args, **given):
             if next(turns) != number:
                 return call(*args, **given)
-            let_be(store)
+            _let_be(calls)
             if not after:
                 step()
             done = call(*args, **given)
@@ -35,16 +36,29 @@ def before_write(store, number, step, *, after=False):
 
         return _stepping
 
-    for name in ("write", "delete"):
-        setattr(store.backend, name, stepping(getattr(store.backend, name)))
+    for thing, name in calls:
+        setattr(thing, name, stepping(getattr(thing, name)))
     return lambda: next(turns) - 1
 
 
+def before_write(store, number, step):
+    """The same of a store's writes and deletions."""
+    return before(number, step, *_writes(store))
+
+
 def after_write(store, number, step):
-    return before_write(store, number, step, after=True)
+    return before(number, step, *_writes(store), after=True)
 
 
 def let_be(store):
     """Take back what was to happen at a write that has not come."""
-    for name in ("write", "delete"):
-        vars(store.backend).pop(name, None)
+    _let_be(_writes(store))
+
+
+def _writes(store):
+    return (store.backend, "write"), (store.backend, "delete")
+
+
+def _let_be(calls):
+    for thing, name in calls:
+        vars(thing).pop(name, None)
