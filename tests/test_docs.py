@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from desk_driver import consent
+from emulated import consent
 from pages import PAGES, ROOT, blocks, labelled
 from private_servers.ports import free_port
 from zohocrmsdk.src.com.zoho.crm.api import Initializer

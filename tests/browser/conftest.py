@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import pytest
-from desk_driver import DeskServer, running
+from desk_driver import DeskServer, calm, running
 from playwright.sync_api import expect, sync_playwright
 from private_servers.binaries import CHROMIUM
 from private_servers.skipped import installed
@@ -14,6 +16,8 @@ from tokenkeep.testing import ZohoEmulator
 
 from .person import Person
 
+ELSEWHERE = "elsewhere.example"
+"""Leads the browser of the tests to this machine, as a site of its own."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,7 +28,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-proxy-server",
     # This machine is all there is; names of others lead to it or nowhere.
-    "--host-resolver-rules=MAP elsewhere.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 PATIENCE = 10_000
 """How long what is expected may take, in milliseconds."""
@@ -54,15 +58,8 @@ def desk_of_all(zoho_of_all, tmp_path_factory):
 
 @pytest.fixture
 def zoho(zoho_of_all):
-    _calm(zoho_of_all)
-    zoho_of_all.counters.reset()
-    yield zoho_of_all
-    _calm(zoho_of_all)
-
-
-def _calm(zoho):
-    zoho.faults.clear()
-    zoho.options.reset()
+    yield calm(zoho_of_all)
+    calm(zoho_of_all)
 
 
 @pytest.fixture
@@ -113,3 +110,33 @@ def visit(chromium, desk):
 def person(visit, add_user):
     """Somebody who has logged in, and sees their one lead."""
     return visit(add_user(leads=["Alvarez"])).arrive()
+
+
+class Page(BaseHTTPRequestHandler):
+    """One page for all who ask; it notes what for, and where from."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers["Referer"]))
+        body = self.server.html.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def elsewhere():
+    """A web server that is not the desk: on a port here, and as another site."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        server.html, server.asked = "", []
+        server.near_url = f"http://127.0.0.1:{server.server_port}"
+        server.url = f"http://{ELSEWHERE}:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -29,10 +29,6 @@ class Person:
         context.on("request", self._request)
         self.page = context.new_page()
 
-    @property
-    def email(self):
-        return self.user.name.rpartition(":")[0]
-
     # What people do
 
     def open(self, path="/"):
@@ -100,16 +96,9 @@ class Person:
     def leads(self):
         return self.page.locator("td").get_by_role("link").all_inner_texts()
 
-    def panel(self):
-        return self.page.locator("#panel")
-
     def fact(self, name):
         """Return what the panel says of something."""
-        return self.panel().locator("dt", has_text=name).locator("+ dd")
-
-    def expect_trouble(self, words):
-        """See what went wrong, in these words."""
-        expect(self.page.get_by_role("alert")).to_contain_text(words)
+        return self.page.locator("#panel dt", has_text=name).locator("+ dd")
 
     # What they would not notice
 

@@ -111,7 +111,7 @@ def with_a_login(person, zoho):
     yield person.lead(LONG_NAME).click()
     zoho.faults.add(endpoint="crm", kind="status", times=None)
     person.press("Save")
-    yield person.expect_trouble("did not answer")
+    yield expect(person.page.get_by_role("alert")).to_contain_text("did not answer")
     yield person.open("/leads")
 
 

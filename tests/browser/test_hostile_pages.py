@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import expect
-
-NAME = "elsewhere.example"
-"""Leads the browser of the tests to this machine, as a site of its own."""
 
 FORM = """<form method="post" action="{action}" enctype="{enctype}">
 <input name="Last_Name" value="Planted"><button>Click here</button></form>"""
@@ -39,38 +34,12 @@ IMAGE = f"<img/src=x/onerror={HACK}>"
 BREAKOUT = f"\"'></textarea>{IMAGE}{SCRIPT}{{{{7*7}}}}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = self.server.html.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def prize():
-    """A web server that is not the desk: on a port here, and as another site."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.near_url = f"http://127.0.0.1:{server.server_port}"
-        server.url = f"http://{NAME}:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize("near", [True, False], ids=["another port", "another site"])
-def test_pages_elsewhere(person, prize, zoho, near):
+def test_pages_elsewhere(person, elsewhere, zoho, near):
     """They can't send a form, show the desk in a frame, or read it; with its cookie or without."""
-    at = prize.near_url if near else prize.url
+    at = elsewhere.near_url if near else elsewhere.url
     for path, enctype in POSTS:
-        prize.html = FORM.format(action=person.desk.url + path, enctype=enctype)
+        elsewhere.html = FORM.format(action=person.desk.url + path, enctype=enctype)
         person.page.goto(at)
         with person.page.expect_request(person.desk.url + path) as sent:
             person.press("Click here")
@@ -78,11 +47,11 @@ def test_pages_elsewhere(person, prize, zoho, near):
         assert sent.value.response().status == 403
         # To other ports of one machine a browser sends the cookie.
         assert ("cookie" in sent.value.all_headers()) is near
-    prize.html = READS.format(url=person.desk.url)
+    elsewhere.html = READS.format(url=person.desk.url)
     person.page.goto(at)
     expect(person.page.locator("#got")).to_have_text("nothing nothing")
     assert any("CORS" in each for each in person.oddities)
-    prize.html = f'<iframe src="{person.desk.url}/leads"></iframe>'
+    elsewhere.html = f'<iframe src="{person.desk.url}/leads"></iframe>'
     refused = re.compile("frame-ancestors")
     with person.page.expect_console_message(lambda each: refused.search(each.text)):
         person.page.goto(at)

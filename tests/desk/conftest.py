@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from desk_driver import Browser, DeskServer, running
+from desk_driver import Browser, DeskServer, calm, running
 
 from tokenkeep.testing import ZohoEmulator
 
@@ -26,12 +26,9 @@ def desk_of_all(zoho_of_all, tmp_path_factory):
 
 @pytest.fixture
 def zoho(zoho_of_all):
-    zoho_of_all.faults.clear()
-    zoho_of_all.options.reset()
-    zoho_of_all.counters.reset()
+    calm(zoho_of_all)
     yield zoho_of_all
-    zoho_of_all.faults.clear()
-    zoho_of_all.options.reset()
+    calm(zoho_of_all)
 
 
 @pytest.fixture

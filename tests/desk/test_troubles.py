@@ -11,13 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import pytest
-from desk_driver import ANA, BEN, ROOT, Browser, DeskServer, consent, running
+from desk_driver import ANA, BEN, ROOT, Browser, DeskServer, running
+from emulated import consent
 
 import crm_desk.app
 import tokenkeep
 
 SILENT = {"CrmSilent", "SDKException"}
 TYPED = {"First_Name": "Zoë", "Last_Name": "Typed", "Company": "Typed & Söhne"}
+
+
+def until(condition):
+    """Wait until something is so."""
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def typed_in(page):
@@ -65,10 +74,7 @@ def test_login_server_down(browser, desk, zoho):
     assert "Log in with Zoho" not in answer.text
     zoho.faults.clear()
 
-    deadline = time.monotonic() + 30
-    while browser.send(answer, "/leads/new", **TYPED).status != 303:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    until(lambda: browser.send(answer, "/leads/new", **TYPED).status == 303)
 
 
 def test_revoked_while_typing(browser, desk, zoho):
@@ -99,11 +105,6 @@ def test_revoked_while_typing(browser, desk, zoho):
 # Stores
 
 
-def on(url, zoho, folder, **given):
-    """Run a desk whose tokens are in another store."""
-    return running(DeskServer(zoho, folder, environ={"TOKENKEEP_STORE": url}, **given))
-
-
 @pytest.mark.parametrize(
     ("kind", "leave", "come_back"),
     [
@@ -117,7 +118,8 @@ def test_store_goes_away_and_comes_back(  # noqa: PLR0917
 ):
     """Pages come all the same, say so, and keep what is typed; then all goes on."""
     server = request.getfixturevalue(kind)
-    with on(server.url(), zoho, tmp_path) as desk:
+    elsewhere = {"TOKENKEEP_STORE": server.url()}
+    with running(DeskServer(zoho, tmp_path, environ=elsewhere)) as desk:
         browser = Browser(desk)
         browser.log_in(ANA)
         page = browser.get("/leads/new")
@@ -129,7 +131,7 @@ def test_store_goes_away_and_comes_back(  # noqa: PLR0917
             first = Browser(desk).get("/")
         finally:
             getattr(server, come_back)()
-        until_back(browser)
+        until(lambda: browser.get("/leads").status == 200)
         sent = browser.send(away[1], "/leads/new", **TYPED)
 
     assert [(each.status, each.trouble) for each in away] == [(503, "StoreUnavailable")] * 2
@@ -158,14 +160,6 @@ def test_sweeping_goes_on(monkeypatch, error):
     store.close.assert_called_once()
 
 
-def until_back(browser):
-    """Wait until the leads are there again."""
-    deadline = time.monotonic() + 40
-    while browser.get("/leads").status != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 # Starting and ending
 
 
@@ -187,10 +181,7 @@ def test_with_an_emulator_of_its_own(alone):
     assert (revoked.status, browser.get("/leads").trouble) == (204, "LoginNeeded")
     alone.kill()
 
-    deadline = time.monotonic() + 20
-    while is_open(emulator):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not is_open(emulator))
 
 
 def is_open(address):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-
 import pytest
 from emulated import login
 
@@ -18,17 +16,16 @@ class TestContract(StoreContract):
         return lambda: TableStore(tmp_path / "mine.db")
 
 
-def save(path, number):
-    store = TableStore(path)
-    for _ in range(20):
-        store.save_token(Token(user="ana", access_token=f"a{number}", provider="zoho"))
-
-
-def test_processes_that_save_the_same_user(tmp_path):
+def test_processes_that_save_the_same_user(tmp_path, fork_together):
     """Eight processes, one user: one row."""
     path = tmp_path / "mine.db"
-    with multiprocessing.get_context("spawn").Pool(8) as pool:
-        pool.starmap(save, [(path, number) for number in range(8)])
+
+    def save(number):
+        store = TableStore(path)
+        for _ in range(20):
+            store.save_token(Token(user="ana", access_token=f"a{number}", provider="zoho"))
+
+    fork_together(save, 8)
 
     assert len(TableStore(path).get_tokens()) == 1
 

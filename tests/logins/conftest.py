@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import click.testing
 import pytest
@@ -15,9 +10,6 @@ from login_stage import Stage
 
 from tokenkeep import generate_key
 from tokenkeep.cli.app import app
-
-WORKER = Path(__file__).with_name("killed_worker.py")
-ENVIRON = ("HOME", "TOKENKEEP_CONFIG", "TOKENKEEP_STORE", "TOKENKEEP_KEYS")
 
 
 @pytest.fixture
@@ -73,30 +65,3 @@ def run(environment):  # noqa: ARG001  # the command reads it
         return click.testing.CliRunner().invoke(app, args, prog_name="tokenkeep", **given)
 
     return _run
-
-
-@pytest.fixture(scope="session")
-def worker():
-    """The process whose children are killed."""
-    process = subprocess.Popen(
-        [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.communicate()
-
-
-@pytest.fixture
-def killed(worker):
-    """Do something in a process that is killed after so many steps; tell whether it was."""
-
-    def _killed(after, deed, *, ids_of_owners=False, **given):
-        environ = {name: os.environ[name] for name in ENVIRON}
-        job = {"deed": deed, "given": given, "after": after, "ids_of_owners": ids_of_owners}
-        worker.stdin.write(json.dumps(job | {"environ": environ}) + "\n")
-        worker.stdin.flush()
-        status = json.loads(worker.stdout.readline())["status"]
-        assert status in (0, -signal.SIGKILL)
-        return status != 0
-
-    return _killed

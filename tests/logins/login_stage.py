@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import count
 
 import pytest
 
@@ -90,12 +88,6 @@ class Stage:
         """Return a keeper of a process that has just started, or of one that has a store."""
         return Keeper(store or self.open(), clock=self.clock)
 
-    def sdk_store(self, store=None):
-        """Return the official SDK's store, in a process without an Initializer."""
-        from tokenkeep.integrations.zoho_sdk import SDKStore
-
-        return SDKStore(store or self.open(), clock=self.clock)
-
     def login(self, user=None, *, at="us", environment="production", got_here=False, **fields):
         """
         Return what the provider gives a person; it is not saved.
@@ -169,70 +161,3 @@ class Stage:
     def revocations(self):
         """How often the provider was asked to revoke something."""
         return self.zoho.counters.calls("revoke")
-
-
-def while_asking(keeper, step):
-    """Let something happen once the provider has answered, before the answer is known here."""
-    provider = keeper.providers.named("zoho")
-    refresh, steps = provider.refresh, [step]
-
-    def refresh_and_step(token):
-        answer = refresh(token)
-        if steps:
-            steps.pop()()
-        return answer
-
-    provider.refresh = refresh_and_step
-
-
-class Died(BaseException):
-    """Ends a process, as far as one can within another."""
-
-
-def before_write(store, number, step, *, after=False):
-    """Let something happen right before a store's n-th write, or after it; tell how many came."""
-    backend = store.backend
-    turns = count(1)
-
-    def stepping(call):
-        def _stepping(*args, replaces=None):
-            steps = [step] * (next(turns) == number)
-            for each in steps * (not after):
-                each()
-            result = call(*args, replaces=replaces)
-            for each in steps * after:
-                each()
-            return result
-
-        return _stepping
-
-    backend.write, backend.delete = stepping(backend.write), stepping(backend.delete)
-    return lambda: next(turns) - 1
-
-
-after_write = partial(before_write, after=True)
-
-
-def die_after_write(store, number):
-    """Let the process of a store end right after its n-th write from now on."""
-
-    def die():
-        raise Died
-
-    after_write(store, number, die)
-
-
-def sdk_token(token=None, *, user=None, **given):
-    """Return a token as the official SDK has it."""
-    from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
-    from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
-
-    if token is not None:
-        names = ("client_id", "client_secret", "grant_token", "refresh_token", "access_token",
-                 "api_domain")  # fmt: skip
-        given = {name: getattr(token, name) for name in names} | given
-        user = user or token.user
-    made = OAuthToken(**given, user_signature=user and UserSignature(user))
-    if token is not None and token.expires_at is not None:
-        made.set_expires_in(str(int(token.expires_at * 1000)))
-    return made

@@ -6,9 +6,9 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
-from login_stage import after_write, before_write, refused
+from login_stage import refused
 
-from tokenkeep import StoreUnavailable, Token, TokenKeepError
+from tokenkeep import Token, TokenKeepError
 from tokenkeep.backends.base import HEADER
 
 
@@ -74,38 +74,3 @@ def test_a_mark_that_was_edited(stage, ana, field):
     with refused("StoreTampered") if field not in ("client", "state") else nullcontext():
         assert bo.id == stage.open().find_token(asked).id
     assert ana.id == stage.open().find_token_by_id(ana.id).id
-
-
-def test_a_version_of_another_row(stage, ana):
-    """It is a conflict like any other."""
-    bo = stage.store.save_token(stage.login(stage.bo, at="eu"))
-    mixed = [ana.but(version=bo.version, scope="x"), bo.but(id=ana.id), ana.but(id=bo.id)]
-
-    for each in mixed:
-        with refused("StoreConflict"):
-            stage.open().swap(each)
-        with refused("StoreConflict"):
-            stage.open().save_token(each.but(access_token="another"))
-
-    assert {ana.id: ana, bo.id: bo} == {row.id: row for row in stage.open().get_tokens()}
-
-
-@pytest.mark.parametrize("lost", ["request", "answer"])
-def test_the_store_is_away_for_one_write(stage, ana, lost):
-    """Whichever write of a move fails: an error, or done; and the next save goes through."""
-
-    def away():
-        raise StoreUnavailable("The database did not answer")
-
-    for number in range(1, 5):
-        store = stage.open()
-        login = stage.login()
-        store.save_token(login)
-        (before_write if lost == "request" else after_write)(store, number, away)
-        with suppress(StoreUnavailable):
-            store.save_token(login.but(user=stage.ana))
-
-        saved = stage.open().save_token(login.but(user=stage.ana))
-        stage.keeper().sweep()
-        assert [saved.id] == [ana.id] == [row.id for row in stage.living()]
-        assert login.refresh_token == stage.living()[0].refresh_token

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
+from interference import Crash, after_write, crash
 from login_stage import refused
 from reported import reported
 
@@ -57,11 +60,11 @@ def test_a_provider_that_is_mute_is_asked_once_a_sweep(stage):
                 login = stage.login(stage.ana, environment=environment, got_here=True)
                 row = keeper.store.save_token(login)
             keeper.revoke(row.id)
-        asked = stage.zoho.counters.calls("revoke")
+        asked = stage.revocations
 
         assert 2 == keeper.sweep().unconfirmed
 
-        assert 1 == stage.zoho.counters.calls("revoke") - asked
+        assert 1 == stage.revocations - asked
     assert 2 == keeper.sweep().revoked
     assert set() == stage.alive()
 
@@ -80,30 +83,14 @@ def test_a_store_that_can_not_be_written(stage, monkeypatch):
     """It ends a sweep: each revocation would be asked for, and wait for it as long."""
     ended, _ = with_ended(stage)
 
-    def refuse(*_, **__):
-        raise StoreUnavailable("no space left")
-
-    monkeypatch.setattr(SQLiteBackend, "delete", refuse)
-    asked = stage.zoho.counters.calls("revoke")
+    full = Mock(side_effect=StoreUnavailable("no space left"))
+    monkeypatch.setattr(SQLiteBackend, "delete", full)
+    asked = stage.revocations
 
     with pytest.raises(StoreUnavailable):
         ended.sweep()
 
-    assert 1 == stage.zoho.counters.calls("revoke") - asked
-
-
-class Killed(BaseException):
-    """As a process is killed."""
-
-
-def killed_after_one(call, left):
-    def one(*given, **named):
-        if not left:
-            raise Killed
-        left.pop()
-        return call(*given, **named)
-
-    return one
+    assert 1 == stage.revocations - asked
 
 
 def test_a_deletion_beside_a_login_on_its_way(stage):
@@ -115,13 +102,9 @@ def test_a_deletion_beside_a_login_on_its_way(stage):
         lambda: store.save_token(old.but(user=stage.ana)),
         lambda: store.delete_token(row.id),
     ):
-        with pytest.MonkeyPatch.context() as patched:
-            left = [1]
-            for name in ("write", "delete"):
-                one = killed_after_one(getattr(SQLiteBackend, name), left)
-                patched.setattr(SQLiteBackend, name, one)
-            with pytest.raises(Killed):
-                deed()
+        after_write(store, 1, crash)
+        with pytest.raises(Crash):
+            deed()
 
     with refused("StaleToken"):
         stage.open().save_token(old.but(id=None, version=None, user=stage.ana))
@@ -135,29 +118,15 @@ def test_no_secret_in_a_crash_report(make_stage, monkeypatch, has_newer):
     for number in range(3 * has_newer):
         ended.store.save_token(stage.login(f"{number}"))
 
-    def crash(*_, **__):
-        raise KeyMissing("the key was taken away")
-
-    monkeypatch.setattr(SQLiteBackend, "delete", crash)
-    monkeypatch.setattr(SQLiteBackend, "write", crash)
+    for name in ("delete", "write"):
+        gone = Mock(side_effect=KeyMissing("the key was taken away"))
+        monkeypatch.setattr(SQLiteBackend, name, gone)
     with pytest.raises(KeyMissing) as caught:
         ended.sweep()
 
     text = reported(caught.value)
     assert "Revocations." in text
     assert not [each for each in rows if each.refresh_token in text]
-
-
-@pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])
-def test_what_a_login_replaces(stage, got_here):
-    """What was got here is revoked; what was given may be in use elsewhere, and ends with all."""
-    store = stage.open()
-    old, new = (store.save_token(stage.login(stage.ana, got_here=got_here)) for _ in range(2))
-
-    stage.keeper().sweep()
-
-    assert [not got_here, True] == [stage.is_alive(old), stage.is_alive(new)]
-    assert set() == stage.end_everything()
 
 
 @pytest.mark.parametrize("got_here", [True, False], ids=["got here", "given"])

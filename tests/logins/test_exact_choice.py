@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from login_stage import refused, sdk_token
+from login_stage import refused
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
+
+from tokenkeep.integrations.zoho_sdk import SDKStore
 
 BY_COMMAND = ("token", "show", "renew", "revoke", "delete", "logout")
 """The commands that take a token; those from "revoke" on destroy."""
@@ -52,7 +56,7 @@ def test_what_was_not_asked_for(stage, run, case):
 
 def test_the_sdk_sees_zohos_tokens_only(stage):
     """It was given another provider's, and sent them to Zoho; its ``delete_tokens()`` hit them."""
-    store = stage.sdk_store()
+    store = SDKStore(stage.open(), clock=stage.clock)
     ours = stage.open().save_token(stage.login(stage.bo, at="eu"))
     acmes = [
         stage.open().save_token(stage.login(user, provider="acme", api_domain=None))
@@ -64,10 +68,10 @@ def test_the_sdk_sees_zohos_tokens_only(stage):
             store.find_token_by_id(each.id)
         client = {"client_id": each.client_id, "client_secret": each.client_secret}
         with refused("TokenNotFound"):
-            store.find_token(sdk_token(user=each.user))
+            store.find_token(OAuthToken(user_signature=UserSignature(each.user)))
         for by in ("id", "access_token", "refresh_token"):
             credential = client if by == "refresh_token" else {}
-            token = sdk_token(**{by: getattr(each, by)}, **credential)
+            token = OAuthToken(**{by: getattr(each, by)}, **credential)
             # Nothing is found; for a credential that means: log in with it.
             assert store.find_token(token) is None
             assert each.access_token != token.get_access_token() or by == "access_token"
@@ -75,8 +79,9 @@ def test_the_sdk_sees_zohos_tokens_only(stage):
     store.delete_tokens()
     with refused("TokenNotFound"):
         store.revoke(acmes[0].id)
+    login = OAuthToken(id=acmes[0].id, refresh_token=stage.login().refresh_token, **client)
     with refused("StoreConflict"):
-        store.save_token(sdk_token(stage.login(stage.ana), id=acmes[0].id))
+        store.save_token(login)
 
     assert {each.id for each in acmes} == {row.id for row in stage.open().get_tokens()}
     assert untouched(stage, *acmes)

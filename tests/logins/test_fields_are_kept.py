@@ -41,7 +41,6 @@ STATE = {
     "past": ("0123456789abcdef",),
     "unknown": {"later": [1]},
 }
-LIFE = {"created_at": 1.5, "updated_at": 2.5, "logged_in_at": 2.0, "unknown": {"later": {"x": 1}}}
 
 
 def differing(one, other, names):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict
 from itertools import product
 
 import pytest
+from killed_worker import is_killed
 
 from tokenkeep import Token, TokenKeepError
 
+ENVIRON = ("HOME", "TOKENKEEP_CONFIG", "TOKENKEEP_STORE", "TOKENKEEP_KEYS")
 MOST = 20
 """No move takes so many steps."""
 
@@ -20,7 +23,7 @@ on_sqlite = pytest.mark.parametrize("every_kill", ["sqlite", "ids of owners"], i
 
 
 @pytest.fixture(params=PLACES)
-def every_kill(request, make_stage, killed):
+def every_kill(request, make_stage):
     """
     Yield new stages, and for each a deed that is killed one step later than on the one before.
 
@@ -37,7 +40,8 @@ def every_kill(request, make_stage, killed):
             done = []
 
             def kill(deed, *, steps=after, done=done, stage=stage, **given):
-                done.append(killed(steps, deed, ids_of_owners=ids, **given))
+                environ = {name: os.environ[name] for name in ENVIRON}
+                done.append(is_killed(environ, steps, deed, given, ids_of_owners=ids))
                 stage.clock.set(time.time())  # the clock it wrote by
                 return done[-1]
 

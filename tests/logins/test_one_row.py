@@ -9,7 +9,8 @@ from functools import partial
 from itertools import count
 
 import pytest
-from login_stage import Died, after_write, before_write, die_after_write, refused
+from interference import Crash, after_write, before_write, crash
+from login_stage import refused
 
 from tokenkeep import DuplicateRefreshToken, StoreError
 
@@ -147,8 +148,8 @@ def save_at_once(stage, one, other, *, dies=True):
     store = stage.open()
     before_write(store, 1, lambda: stage.open().save_token(other))
     if dies:
-        die_after_write(store, 1)
-    with pytest.raises(Died) if dies else nullcontext():
+        after_write(store, 1, crash)
+    with pytest.raises(Crash) if dies else nullcontext():
         store.save_token(one)
 
 
@@ -237,8 +238,8 @@ def test_dies_and_its_users_row_moves_on(make_stage, ids_of_owners):
     login = stage.login(**place)
     first = stage.open().save_token(login)
     dying = stage.open()
-    die_after_write(dying, 1)
-    with pytest.raises(Died):
+    after_write(dying, 1, crash)
+    with pytest.raises(Crash):
         dying.save_token(login.but(user=stage.ana))
 
     stage.open().save_token(users.but(api_domain=stage.zoho.us.api_url))

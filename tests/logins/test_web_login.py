@@ -3,74 +3,46 @@
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from unittest.mock import Mock
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import urllib3
+from emulated import consent
 from reported import reported
 
 import tokenkeep
 from tokenkeep.login import NotThisLogin, WebLogin
 from tokenkeep.stores.list import ListStore
-from tokenkeep.testing import FakeClock, emulator_configuration
-
-ANA = "ana@us.example.com"
 
 
 @pytest.fixture(params=["sqlite", "six methods"])
-def open_keeper(request, tmp_path, zoho, monkeypatch):
+def open_keeper(request, stage):
     """Return what opens the store as another process does, where it can be shared."""
-    (tmp_path / "config.toml").write_text(emulator_configuration(zoho))
-    monkeypatch.setenv("TOKENKEEP_CONFIG", str(tmp_path / "config.toml"))
-    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
-    zoho.add_user(ANA)
-    opened = []
-
-    def open_(clock=None):
-        if request.param == "sqlite" or not opened:
-            url = f"sqlite:///{tmp_path}/tokens.db"
-            store = tokenkeep.open_store(url) if request.param == "sqlite" else ListStore()
-            providers = tokenkeep.settings().providers()
-            opened.append(tokenkeep.Keeper(store, clock=clock, providers=providers))
-        return opened[-1]
-
-    yield open_
-    for each in opened:
-        each.close()
+    if request.param == "sqlite":
+        return stage.keeper
+    providers = tokenkeep.settings().providers()
+    keeper = tokenkeep.Keeper(ListStore(), clock=stage.clock, providers=providers)
+    return lambda: keeper
 
 
 @pytest.fixture
 def logins(open_keeper, zoho):
     """Return what makes the logins of another process."""
-
-    def make(clock=None):
-        return WebLogin(
-            open_keeper(clock),
-            client_id=zoho.client.client_id,
-            client_secret=zoho.client.client_secret,
-            redirect_uri=zoho.client.redirect_uris[0],
-        )
-
-    return make
-
-
-def consent(url, **decision):
-    """Say yes on Zoho's page, and return the query that the browser comes back with."""
-    form = dict(parse_qsl(urlsplit(url).query)) | {"decision": "accept", "user": ANA} | decision
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = urllib3.request(
-        "POST", url.partition("?")[0], body=urlencode(form), headers=kind, redirect=False
+    return lambda: WebLogin(
+        open_keeper(),
+        client_id=zoho.client.client_id,
+        client_secret=zoho.client.client_secret,
+        redirect_uri=zoho.client.redirect_uris[0],
     )
-    return urlsplit(answer.headers["Location"]).query
 
 
-def test_in_two_processes(logins, zoho):
+def test_in_two_processes(logins, stage, zoho):
     """One begins, another takes the answer: the token is stored, with its user, once."""
     answer = consent(logins().begin("browser"))
 
     token = logins().finish(answer, "browser")
 
-    assert token.user.startswith(f"{ANA}:")
+    assert token.user == stage.ana
     assert token.status is tokenkeep.Status.OK
     with pytest.raises(NotThisLogin):
         logins().finish(answer, "browser")
@@ -110,19 +82,18 @@ def test_stored_and_the_answer_lost(logins, open_keeper, monkeypatch):
         )),
     ],
 )  # fmt: skip
-def test_not_this_one(*, logins, zoho, answer, browser, after):
+def test_not_this_one(*, logins, stage, answer, browser, after):
     """An answer to another browser, to nothing, or after ten minutes asks nobody."""
-    clock = FakeClock()
-    right = consent(logins(clock=clock).begin("browser"))
-    clock.advance(after)
-    state = dict(parse_qsl(right))["state"]
+    right = consent(logins().begin("browser"))
+    stage.clock.advance(after)
+    state = dict(parse_qsl(urlsplit(right).query))["state"]
 
     with pytest.raises(NotThisLogin):
-        logins(clock=clock).finish((answer or right).format(state=state), browser)
+        logins().finish((answer or right).format(state=state), browser)
 
-    assert zoho.counters.token_calls() == 0
+    assert stage.zoho.counters.token_calls() == 0
     if not after:
-        assert logins(clock=clock).finish(right, "browser").user
+        assert logins().finish(right, "browser").user
 
 
 @pytest.mark.parametrize(
@@ -203,18 +174,13 @@ def test_where(logins, zoho):
 @pytest.fixture
 def break_store(monkeypatch, open_keeper):
     """Return what makes the store fail as a login is kept or taken."""
-
-    def fail(*_args, **_kwargs):
-        raise tokenkeep.StoreUnavailable("away")
+    away = Mock(side_effect=tokenkeep.StoreUnavailable("away"))
 
     def break_():
         store = open_keeper().store
-        if isinstance(store, tokenkeep.Vault):
-            monkeypatch.setattr(type(store.backend), "find", fail)
-            monkeypatch.setattr(type(store.backend), "write", fail)
-        else:
-            monkeypatch.setattr(type(store), "let_go", fail)
-            monkeypatch.setattr(type(store), "hold", fail)
+        is_vault = isinstance(store, tokenkeep.Vault)
+        for name in ("find", "write") if is_vault else ("let_go", "hold"):
+            monkeypatch.setattr(type(store.backend if is_vault else store), name, away)
 
     return break_
 
@@ -226,7 +192,7 @@ def test_frames(*, logins, zoho, break_store, trouble):
     """No frame of a login that fails shows the code, the state, or what its browser shows."""
     browser = "a-browser.s3cret"
     answer = consent(logins().begin(browser))
-    given = dict(parse_qsl(answer))
+    given = dict(parse_qsl(urlsplit(answer).query))
     if trouble == "provider":
         zoho.faults.add(endpoint="token", kind="drop", times=None)
     if "store" in trouble:

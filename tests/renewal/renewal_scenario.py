@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict, deque
-from itertools import count
 
 from tokenkeep import (
     Claim,
@@ -87,11 +86,6 @@ def landed():
             thread.join(20)
 
 
-class Crash(BaseException):
-    """The process ends here."""
-
-
-crash = failing(Crash())
 away = failing(StoreUnavailable("The database did not answer"))
 """A step before a write: it is not committed. After it: nobody is told that it is."""
 
@@ -341,35 +335,6 @@ class World:
     def kept(self):
         """The journal entries of this host."""
         return list(self.here.journal.entries())
-
-    def before_write(self, number, step, *, after=False):
-        """Let a step happen right before the n-th write or deletion from now on, by whoever."""
-        left = count(1 - number)
-
-        def stepping(call):
-            def _stepping(*args, **given):
-                if next(left):
-                    return call(*args, **given)
-                self.let_be()  # the step's own writes don't count
-                if not after:
-                    step()
-                done = call(*args, **given)
-                if after:
-                    step()
-                return done
-
-            return _stepping
-
-        for name in ("write", "delete"):
-            setattr(self.backend, name, stepping(getattr(self.backend, name)))
-
-    def after_write(self, number, step):
-        self.before_write(number, step, after=True)
-
-    def let_be(self):
-        """Take back what was to happen at a write that has not come."""
-        for name in ("write", "delete"):
-            vars(self.backend).pop(name, None)
 
     def write(self, **changes):
         """Write other fields, as somebody who has nothing to do with renewals."""

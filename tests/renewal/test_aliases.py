@@ -6,7 +6,8 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from renewal_scenario import USER, ByOwner, Crash, World, crash, failing
+from interference import Crash, after_write, before_write, crash, let_be
+from renewal_scenario import USER, ByOwner, World, failing
 from reported import reported
 
 from tokenkeep import Status, StoreConflict, StoreError, StoreUnavailable, Token, TokenRevoked
@@ -35,10 +36,10 @@ class Move:
 
     def crash(self, number, call=None):
         """Save it for its user in a process that ends right after its n-th write, if it comes."""
-        self.world.after_write(number, crash)
+        after_write(self.world, number, crash)
         with suppress(Crash):
             (call or self.save)()
-        self.world.let_be()
+        let_be(self.world)
 
     @property
     def users(self):
@@ -90,7 +91,7 @@ def test_an_answer_meanwhile(move):
     """An answer that is saved just before the move is not lost with the row it was saved in."""
     vault = move.world.vault
     answer = {"refresh_token": "login-7/1", "access_token": "n2"}
-    move.world.before_write(1, lambda: vault.swap(move.nameless.but(**answer)))
+    before_write(move.world, 1, lambda: vault.swap(move.nameless.but(**answer)))
     vault.save_token(Token(id=move.row.id, user=USER, client_id="client", access_token="x"))
 
     assert ("x", "login-7/1") == move.users.pair
@@ -132,7 +133,7 @@ def test_revoked_meanwhile():
     """Invariant 7: the revocation stands, and the login that came too late ends with it."""
     move = Move()
     world = move.world
-    world.before_write(2, lambda: world.here.keeper.revoke(world.id))
+    before_write(world, 2, lambda: world.here.keeper.revoke(world.id))
     with suppress(StoreError):
         move.save()
 
@@ -148,7 +149,7 @@ def test_deleted_meanwhile():
     move = Move()
     world = move.world
     # Whoever deletes has looked for aliases before there was one.
-    world.before_write(1, lambda: move.crash(1))
+    before_write(world, 1, lambda: move.crash(1))
     world.here.store.delete_token(world.id)
 
     assert move.nameless is None
@@ -160,7 +161,7 @@ def test_deleted_meanwhile():
 
 def test_moved_while_it_is_deleted(move):
     """Invariant 7: the row is judged again."""
-    move.world.before_write(1, move.save)
+    before_write(move.world, 1, move.save)
 
     move.world.here.store.delete_token(move.row.id)
 
@@ -186,7 +187,7 @@ def test_deleted_after_a_crash(move, by, number):
 def test_it_becomes_somebody_elses(move):
     """Invariant 8: a login that became another user's on the way stays that user's."""
     vault, bob = move.world.vault, move.login.but(user="bob", id=move.row.id)
-    move.world.before_write(1, lambda: vault.save_token(bob))
+    before_write(move.world, 1, lambda: vault.save_token(bob))
 
     with pytest.raises(StoreError):
         move.save()

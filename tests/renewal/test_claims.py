@@ -6,10 +6,11 @@ import threading
 import time
 
 import pytest
-from renewal_scenario import Crash, World, dead_holder, landed
+from interference import Crash
+from renewal_scenario import World, dead_holder, landed
 from test_one_call import at_once
 
-from tokenkeep import ProviderUnavailable, RenewalTimeout, StoreUnavailable, Token, TokenRevoked
+from tokenkeep import ProviderUnavailable, RenewalTimeout, StoreUnavailable, TokenRevoked
 from tokenkeep.decision import CLOCK_SKEW
 from tokenkeep.providers import Answer, Profile
 from tokenkeep.renewal import flights as module
@@ -98,17 +99,6 @@ def test_held_up(killing, where, monotonic, wall, overtaken):
     assert killing.get().pair == killing.stored.pair
     assert killing.provider.sent == ["login-1/0"]
     assert overtaken or store.written == ["claim", "release", "claim", "save"]
-
-
-def test_another_access_token_between_take_over_and_look(rotating):
-    """A claim that has become useless before the call is let go of: its own process would wait."""
-    rotating.claim(dead_holder())
-    began = rotating.clock.monotonic()
-    theirs = Token(id=rotating.id, access_token="access of a save", expires_at=1.0)
-    rotating.here.store.after["claim"].append(lambda: rotating.vault.save_token(theirs))
-
-    assert rotating.get().access_token == "access-2"
-    assert rotating.clock.monotonic() - began < 1
 
 
 # CLIENT: waiting for somebody else's renewal, and taking it over.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from interference import let_be
 from renewal_scenario import NEWER, USER, World, away, failing
 
 from tokenkeep import (
@@ -360,7 +361,7 @@ full = failing(StoreUnavailable("The disk is full"))
 
 
 def fills(world):
-    """Return a step: the disk is full from then on, until `World.let_be`."""
+    """Return a step: the disk is full from then on, until `let_be`."""
     return lambda: setattr(world.backend, "write", full)
 
 
@@ -386,7 +387,7 @@ def test_handed_out_and_kept(unsaved):
     with pytest.raises(StoreUnavailable):
         world.beside.keeper.sweep()
     assert len(world.kept) == 1
-    world.let_be()
+    let_be(world)
 
     assert world.beside.keeper.sweep().saved == 1
 
@@ -403,7 +404,7 @@ def test_goes_on_being_handed_out(unsaved, wait):
     world.clock.advance(wait)
     for actor in (world.here, world.beside, world.here):
         assert world.get(actor).access_token == "access-2"
-    world.let_be()
+    let_be(world)
     began = world.clock.monotonic()
 
     assert world.get(world.beside).access_token == world.stored.access_token == "access-2"
@@ -430,7 +431,7 @@ def test_no_version_of_what_is_stored(unsaved):
         unsaved.here.keeper.rejected(unsaved.id, unsaved.given.access_token)
     unsaved.clock.advance(7200)
     assert StoreUnavailable is unsaved.outcome()
-    unsaved.let_be()
+    let_be(unsaved)
     assert unsaved.given.version is None
     unsaved.vault.delete_token(unsaved.id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from interference import before_write
 from renewal_scenario import ByOwner, World, dead_holder
 
 from tokenkeep import Claim, StoreTampered, StoreUnavailable, Token
@@ -28,7 +29,7 @@ def test_first_logins_given_up():
     world.clock.advance(59)
     assert keeper.sweep().deleted == 0
     world.clock.advance(1)
-    world.before_write(1, lambda: (world.vault.let_go(name, version), lease("begun")))
+    before_write(world, 1, lambda: (world.vault.let_go(name, version), lease("begun")))
     assert keeper.sweep().deleted == 0
     assert lease("mine")[1].nonce == "begun"
     world.clock.advance(60)

@@ -8,7 +8,6 @@ the SDK and used nothing of it, an application is as fresh as one that loads it
 itself, and there in a hundredth of the time.
 """
 
-import inspect
 import json
 import logging
 import os
@@ -20,16 +19,15 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
+from sdk_calls import environment_of, leads
 from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
 from zohocrmsdk.src.com.zoho.api.logger import Logger
-from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
-from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api import Initializer
 from zohocrmsdk.src.com.zoho.crm.api.exception.sdk_exception import SDKException
-from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
@@ -56,13 +54,6 @@ def shown(token):
     return values | {"user": signature and signature.get_name()}
 
 
-def environment_of(api_url, token_url):
-    addresses = (api_url, token_url, api_url)
-    # Generation 5_0 wants a name as well.
-    takes = len(inspect.signature(DataCenter.Environment.__init__).parameters) - 1
-    return DataCenter.Environment(*addresses, *["emulator"][: takes - 3])
-
-
 def documented(words):
     """Return the Python block of docs/zoho-sdk.md that contains these words."""
     page = (Path(__file__).parents[2] / "docs" / "zoho-sdk.md").read_text()
@@ -70,30 +61,6 @@ def documented(words):
         each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if words in each
     ]
     return block
-
-
-def leads():
-    """Read the leads."""
-    wanted = ParameterMap()
-    wanted.add(GetRecordsParam.fields, "Last_Name")
-    if len(inspect.signature(RecordOperations.__init__).parameters) > 1:
-        return RecordOperations("Leads").get_records(wanted, HeaderMap())
-    return RecordOperations().get_records("Leads", wanted, HeaderMap())
-
-
-def all_at_once(works):
-    """Do each in a thread of its own; return what they returned, errors by name."""
-    together = threading.Barrier(len(works))
-
-    def run(work):
-        together.wait()
-        try:
-            return work()
-        except Exception as error:  # noqa: BLE001 - the test judges it
-            return type(error).__name__
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(run, works))
 
 
 class MovableClock(Clock):
@@ -210,7 +177,14 @@ class Application:
 
     def in_threads(self, name, count, **given):
         """Do the same in many threads at once."""
-        return all_at_once([partial(getattr(self, name), **given)] * count)
+        together = threading.Barrier(count)
+
+        def run(_):
+            together.wait()
+            return getattr(self, name)(**given)
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(run, range(count)))
 
     # -- the store by itself ---------------------------------------------------------------
 

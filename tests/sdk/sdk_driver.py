@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from official_sdk import loading
 
 from tokenkeep.testing import emulator_configuration
 
-ROOT = Path(__file__).parents[2]
 GENERATIONS = ("5_0", "6_0", "7_0", "8_0")
 
 each_generation = pytest.mark.parametrize("sdk", GENERATIONS, indirect=True)
@@ -42,20 +43,20 @@ class SDKFailed(Exception):
         vars(self).update(error)
 
 
+@contextmanager
+def refused(cause, match=None):
+    """Expect that a process raises what has this error of ours as its cause."""
+    with pytest.raises(SDKFailed, match=match) as failed:
+        yield failed
+    assert failed.value.cause == cause
+
+
 class Generation:
     """One generation of the SDK, loaded once; makes fresh processes."""
 
     def __init__(self, name):
         self.name = name
-        environ = dict(os.environ)
-        if name != "8_0":
-            home = ROOT / ".sdk" / name
-            if not home.exists():
-                missing = f"{home} is missing: make .stamp-sdk"
-                if os.environ.get("CI") == "true":
-                    pytest.fail(missing)
-                pytest.skip(missing)
-            environ["PYTHONPATH"] = str(home)
+        environ = os.environ | loading(name)
         self._control, theirs = socket.socketpair()
         program = [sys.executable, Path(__file__).with_name("sdk_application.py")]
         with theirs:

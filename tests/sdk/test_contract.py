@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from sdk_driver import SDKFailed, old_and_new
+from sdk_driver import SDKFailed, old_and_new, refused
 from zohocrmsdk.src.com.zoho.api.authenticator.store.token_store import TokenStore
 
 from tokenkeep.integrations.zoho_sdk import SDKStore
@@ -33,11 +33,10 @@ def test_absent_id(sdk, zoho):
     """An unknown id raises, None would crash most generations; the error is told once, whole."""
     process = sdk.process()
     for ask in (process.find_token_by_id, lambda id: sdk.start(process, id=id)):  # noqa: A006
-        with pytest.raises(SDKFailed) as failed:
+        with refused("TokenNotFound") as failed:
             ask(id="0" * 32)
 
         assert (failed.value.kind, failed.value.code) == ("SDKException", "TOKENKEEP")
-        assert failed.value.cause == "TokenNotFound"
         assert failed.value.is_same
         assert failed.value.text.count("There is no such token") == 1
         begin = "SDKException('TOKENKEEP', 'There is no such token"
@@ -56,9 +55,8 @@ def test_delete(sdk, zoho):
         sdk.log_in(process, owner=each)
     other.delete_tokens()
     assert process.get_tokens() == []
-    with pytest.raises(SDKFailed) as failed:
+    with refused("TokenNotFound"):
         process.get_token()
-    assert failed.value.cause == "TokenNotFound"
 
 
 @old_and_new
@@ -75,9 +73,8 @@ def test_failing_save(sdk):
         seen = sdk.log("sdk.log")
 
     assert "tokens.db" in seen
-    with pytest.raises(SDKFailed) as caught:
+    with refused("StoreUnavailable"):
         process.save(access_token="a")
-    assert caught.value.cause == "StoreUnavailable"
 
 
 def test_sdk_revokes_the_right_one(sdk, zoho):
@@ -100,11 +97,10 @@ def test_central_revocation(sdk, zoho):
     assert ours.revoke(first["id"]) is True
     assert not zoho.is_active(first["refresh_token"])
     before = zoho.counters.calls()
-    with pytest.raises(SDKFailed) as failed:
+    with refused("TokenRevoked"):
         theirs.get_token()
     with pytest.raises(SDKFailed):
         theirs.call()
-    assert failed.value.cause == "TokenRevoked"
     assert zoho.counters.calls() == before
 
 
@@ -166,9 +162,8 @@ def test_found_without_it(sdk, zoho, saved):
     assert zoho.counters.token_calls() == 1
     assert process.remove() is True
     assert process.get_tokens() == []
-    with pytest.raises(SDKFailed) as failed:
+    with refused("TokenNotFound"):
         process.find_token_by_id(OWN)
-    assert failed.value.cause == "TokenNotFound"
 
 
 def test_a_store_that_keeps_no_second_id(sdk):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 from faulty_backend import PLACE, Faulty, vault_over
@@ -130,14 +131,10 @@ def test_given_up_once_the_store_is_back(clock, living):
     logins = FirstLogins(vault_over(backend), clock)
     assert logins.elect(LOGIN) is None
     delete = backend.delete
-    backend.delete = lost
+    backend.delete = Mock(side_effect=StoreUnavailable("the request was lost"))
     logins.over()
     backend.delete = delete
     logins.over()
 
     assert living(logins.elect, LOGIN) is None
     assert clock.slept == []
-
-
-def lost(*_, **__):
-    raise StoreUnavailable("the request was lost")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sdk_driver import SDKFailed, old_and_new
+from sdk_driver import SDKFailed, old_and_new, refused
 
 
 @pytest.fixture(params=["registered", "unregistered"])
@@ -112,9 +112,8 @@ def test_without_an_issuer_before_any_initializer(sdk, zoho):
     assert process.find_token_by_id(first["id"])["access_token"] == "a"
     assert process.revoke(first["id"]) is False
     for method, asked in (("find", given), ("find_token_by_id", {"id": first["id"]})):
-        with pytest.raises(SDKFailed) as failed:
+        with refused("TokenRevoked"):
             getattr(process, method)(**asked)
-        assert failed.value.cause == "TokenRevoked"
 
 
 def test_without_an_issuer_elsewhere(sdk, zoho):
@@ -122,10 +121,8 @@ def test_without_an_issuer_elsewhere(sdk, zoho):
     process = sdk.process()
     given = {"refresh_token": "r", "access_token": "a", "api_domain": "https://crm.example:8443"}
     first = process.save(expires_in="1", **given, **sdk.secrets)
-    with pytest.raises(SDKFailed, match="It is not known where") as failed:
+    with refused("ConfigurationError", "It is not known where"):
         sdk.start(process, id=first["id"])
-
-    assert failed.value.cause == "ConfigurationError"
     assert zoho.counters.token_calls() == 0
 
 
@@ -133,7 +130,5 @@ def test_without_an_issuer_elsewhere(sdk, zoho):
 def test_plain_http(sdk, more):
     """No secret is sent to a plain http accounts URL that is not on this machine."""
     elsewhere = ["http://api.example.com", "http://accounts.example.com/oauth/v2/token"]
-    with pytest.raises(SDKFailed, match="plain http") as failed:
+    with refused("ConfigurationError", "plain http"):
         sdk.process().start(environment=elsewhere, **more, **sdk.secrets)
-
-    assert failed.value.cause == "ConfigurationError"

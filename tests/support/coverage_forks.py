@@ -11,39 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
-
-
-class LockOfOneProcess:
-    """
-    A lock that a forked child finds free, whoever held it in its parent.
-
-    So does who comes after a signal handler that raised between taking it and releasing it.
-    """
-
-    def __init__(self):
-        self._renew()
-
-    def _renew(self):
-        self._lock, self._process = threading.RLock(), os.getpid()
-
-    def acquire(self):
-        if self._process != os.getpid():
-            self._renew()
-        if not self._lock.acquire(timeout=1.0):
-            self._renew()
-            self._lock.acquire()
-        return True
-
-    def release(self):
-        with suppress(RuntimeError):  # of a lock that was given up
-            self._lock.release()
-
-    def __enter__(self):
-        return self.acquire()
-
-    def __exit__(self, *exc_info):
-        self.release()
 
 
 def pytest_configure():
@@ -56,4 +23,10 @@ def set_right():
     if coverage := sys.modules.get("coverage"):
         measuring = coverage.Coverage.current()
         if measuring is not None:
-            measuring._collector.data_lock = LockOfOneProcess()  # noqa: SLF001  # coverage has no public way to it
+            _renew_lock(measuring)
+            os.register_at_fork(after_in_child=lambda: _renew_lock(measuring))
+
+
+def _renew_lock(measuring):
+    # One that a signal handler can take again, whatever the thread that it interrupts holds.
+    measuring._collector.data_lock = threading.RLock()  # noqa: SLF001  # coverage has no public way to it

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
 
-import urllib3
+from emulated import consent
 from private_servers.ports import free_port
 
 import tokenkeep
@@ -30,7 +30,6 @@ ANA, BEN, EVA = "ana@example.com:71", "ben@example.com:72", "eva@example.eu:73"
 HIDDEN = re.compile(r'name="form_token" value="([\w-]+)"')
 PROCESS = re.compile(r"Made by process (\d+)")
 LEAD = re.compile(r'<a href="/leads/(\d+)">([^<]*)</a>')
-PAGES = tuple(f"/leads?page={number}" for number in range(1, 10))
 
 
 class DeskServer:
@@ -175,6 +174,14 @@ def running(server):
     assert "Traceback" not in log
 
 
+def calm(zoho):
+    """Let an emulator that many tests share forget faults, options and counts; return it."""
+    zoho.faults.clear()
+    zoho.options.reset()
+    zoho.counters.reset()
+    return zoho
+
+
 class Answer:
     """What a browser was answered; its text is as a person reads it."""
 
@@ -271,21 +278,3 @@ class Browser:
 
     def add_lead(self, name, **values):
         return self.send(self.get("/leads/new"), "/leads/new", Last_Name=name, **values)
-
-    def find(self, name):
-        """Return the id of a lead."""
-        pages = (self.get(path).leads for path in PAGES)
-        return next(lead for page in pages for lead, each in page.items() if each == name)
-
-
-def consent(address, *, user=None, decision="accept", **more):
-    """Decide on Zoho's page; return the address it sends the browser to."""
-    page, _, query = address.partition("?")
-    form = dict(urllib.parse.parse_qsl(query)) | {"decision": decision, **more}
-    if user is not None:
-        form["user"] = user
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urllib.parse.urlencode(form)
-    answer = urllib3.request("POST", page, body=body, headers=kind, redirect=False)
-    assert answer.status == 302, answer.data
-    return answer.headers["Location"]

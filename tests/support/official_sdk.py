@@ -8,27 +8,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from private_servers.skipped import missing
 
 SDK = Path(__file__).parents[2] / ".sdk"
 PROGRAM = Path(__file__).with_name("sdk_program.py")
 """Initialises the SDK and reads the leads."""
 
 
+def loading(generation):
+    """Return where a program finds a generation, the newest is installed, and `sdk_calls`."""
+    older = [] if generation == "8_0" else [_folder(generation)]
+    path = (*older, PROGRAM.parent, os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(map(str, path)).rstrip(os.pathsep)}
+
+
 def run_sdk(generation, script, *args, environ=None):
     """Run a script with one generation of the SDK, and return what it printed as JSON."""
-    folder = SDK / generation
     # Its MySQL driver is installed once, beside 5_0.
-    for needed in (folder, SDK / "5_0"):
-        if not needed.exists() and (needed, generation) != (folder, "8_0"):
-            missing = f"{needed} is not there: make .stamp-sdk installs it"
-            if os.environ.get("CI"):
-                pytest.fail(missing)
-            pytest.skip(missing)
-    more = {"PYTHONPATH": str(folder)} if folder.exists() else {}
+    more = loading(generation) | {"MYSQL_DRIVER": str(_folder("5_0"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(script), *map(str, args)],
-        env=os.environ | more | {"MYSQL_DRIVER": str(SDK / "5_0")} | (environ or {}),
+        env=os.environ | more | (environ or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -36,3 +36,10 @@ def run_sdk(generation, script, *args, environ=None):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout or "null")
+
+
+def _folder(generation):
+    folder = SDK / generation
+    if not folder.exists():
+        missing(f"{folder} is not there: make .stamp-sdk installs it")
+    return folder

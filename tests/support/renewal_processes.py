@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from threading import Timer
 
-from tokenkeep import Keeper, Token, generate_key, open_store
+from emulated import login
+
+from tokenkeep import Keeper, generate_key, open_store
 from tokenkeep.clock import Clock
 from tokenkeep.providers import Profile, Providers
 
@@ -129,20 +131,10 @@ class Fleet:
 
     def login(self, user=None, *, left=-10.0):
         """Store what a login gave a while ago."""
-        zoho = self.zoho
-        refresh_token = zoho.refresh_token(user)
-        return self.store.save_token(
-            Token(
-                user=f"{user or 'user@us.example.com'}:1",
-                client_id=zoho.client.client_id,
-                client_secret=zoho.client.client_secret,
-                access_token=zoho.access_token(refresh_token=refresh_token),
-                refresh_token=refresh_token,
-                expires_at=Clock().now() + left,
-                issuer=zoho.us.token_url,
-                api_domain=zoho.us.api_url,
-            )
-        )
+        name = f"{user or 'user@us.example.com'}:1"
+        token = login(self.zoho, user, user=name, expires_at=Clock().now() + left)
+        access_token = self.zoho.access_token(refresh_token=token.refresh_token)
+        return self.store.save_token(token.but(access_token=access_token))
 
     def keeper(self, **given):
         """Return a keeper in this process, on the same file."""

@@ -14,11 +14,10 @@ from pathlib import Path
 
 sys.path.append(os.environ["MYSQL_DRIVER"])
 
+from sdk_calls import environment_of, leads
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store import DBStore, FileStore
-from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap, UserSignature
-from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
-from zohocrmsdk.src.com.zoho.crm.api.record import GetRecordsParam, RecordOperations
+from zohocrmsdk.src.com.zoho.crm.api import Initializer, UserSignature
 
 kind, api_url, token_url, folder = sys.argv[1:]
 
@@ -34,29 +33,17 @@ def store():
     return FileStore(kind)
 
 
-def arguments_of(function):
-    return len(inspect.signature(function).parameters) - 1
-
-
-def environment():
-    addresses = (api_url, token_url, api_url, "emulator")
-    return DataCenter.Environment(*addresses[: arguments_of(DataCenter.Environment.__init__)])
-
-
-def leads():
-    wanted = ParameterMap()
-    wanted.add(GetRecordsParam.fields, "Last_Name")
-    if arguments_of(RecordOperations.__init__):
-        return RecordOperations("Leads").get_records(wanted, HeaderMap())
-    return RecordOperations().get_records("Leads", wanted, HeaderMap())
-
-
 login = json.loads(os.environ["LOGIN"])
 user = login.pop("user", None)
 if user:
     login["user_signature"] = UserSignature(user)
 token = OAuthToken(**login)
-Initializer.initialize(environment=environment(), token=token, store=store(), resource_path=folder)
+Initializer.initialize(
+    environment=environment_of(api_url, token_url),
+    token=token,
+    store=store(),
+    resource_path=folder,
+)
 status = leads().get_status_code()
 signature = token.get_user_signature()
 seen = {

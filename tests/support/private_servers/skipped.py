@@ -31,7 +31,12 @@ def installed(program):
 def _or_skipped():
     try:
         yield
-    except ProgramMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
+    except ProgramMissing as error:
+        missing(str(error))
+
+
+def missing(what):
+    """Skip a test, or fail it in CI, for what is not there; the text says how to get it."""
+    if os.environ.get("CI"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
