@@ -54,7 +54,6 @@ class Keeper(Opened):
             each process.
         providers: Whom to ask. None means those of the store, else those that
             come with tokenkeep.
-        journal: For answers that must not be lost. None means the store's.
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
@@ -70,14 +69,13 @@ class Keeper(Opened):
         store: TokenStore,
         *,
         providers: Providers | None = None,
-        journal: Journal | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
     ) -> None:
         expect_providers(providers)
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
-        self.journal: Journal = journal or self.store.journal or Journal()
+        self.journal: Journal = self.store.journal or Journal()
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
@@ -103,22 +101,19 @@ class Keeper(Opened):
         environment: str | None = None,
         data_center: str | None = None,
         provider: str | None = None,
-        client_secret: str | None = None,
     ) -> Token:
         """
         Return a token whose access token is valid now.
 
         Args:
             token: A partial token that says which one. None means that the
-                arguments up to *provider* do.
+                other arguments do.
             id: The token's id.
             user: Whose; for Zoho ``email:zgid``.
             client_id: Only of this client.
             environment: Only of this environment.
             data_center: Only of this data centre.
             provider: Only of this provider.
-            client_secret: Renew with this one, and store it if that works.
-                None means the stored one.
 
         Raises:
             TypeError: There are a *token* and fields of one, or it is no `Token`.
@@ -147,7 +142,7 @@ class Keeper(Opened):
             found = self.store.find_token(asked)
         if found is None:
             raise not_found(self.store, token_id=asked.id, user=asked.user)
-        return self.valid(found, client_secret=client_secret)
+        return self.valid(found)
 
     def valid(
         self, token: Token, *, client_secret: str | None = None, issuer: str | None = None
@@ -157,7 +152,8 @@ class Keeper(Opened):
 
         Args:
             token: As the store has returned it.
-            client_secret: As for `get`.
+            client_secret: Renew with this one, and store it if that works.
+                None means the stored one.
             issuer: Where to renew it if it does not say that itself. None
                 means that it is not known.
 
@@ -275,19 +271,12 @@ class Keeper(Opened):
             now = self.store.reread(str(ended.id))
         return ended
 
-    def delete(self, token_id: str, *, replaces: str | None = None) -> Token | None:
+    def delete(self, token_id: str) -> Token | None:
         """
         Delete a token here; the provider is not asked. See `end` for a logout.
 
         What is to be revoked is kept out of sight until the provider has
         confirmed it; a living refresh token that was not revoked is forgotten.
-
-        Args:
-            token_id: Which one.
-            replaces: Delete only this version, such as that of the token that
-                `revoke` has returned: a login since then stays. None deletes
-                any. With a store of six methods it is compared with what this
-                process knows.
 
         Returns:
             The token as it was: its ``status``, and what is still to be
@@ -295,13 +284,12 @@ class Keeper(Opened):
             is stored does not open.
 
         Raises:
-            StoreConflict: Another version than *replaces* is stored.
             StoreError: The store can't be written.
         """
         was = None
         with suppress(StoreTampered, KeyMissing):
             was = self.store.reread(token_id)
-        self.store.delete_version(token_id, replaces)
+        self.store.delete_token(token_id)
         self._good.pop(token_id, None)
         if was is not None:
             self._report("deleted", was)

@@ -57,8 +57,6 @@ class Vault(Store):
         ring: Wraps the store's own keys: a `KeyRing`, or another `KeySource`.
         providers: They know where a token is valid. None means those that
             come with tokenkeep, Zoho for tokens that don't say.
-        journal: Where answers are kept until they are saved. None means
-            beside an embedded store, else in the user's state folder.
         cache_size: How many unsealed tokens are kept in memory.
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
@@ -77,7 +75,6 @@ class Vault(Store):
         ring: KeySource,
         *,
         providers: Providers | None = None,
-        journal: Journal | None = None,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
@@ -90,7 +87,7 @@ class Vault(Store):
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
             self._header.make()
-        self.journal: Journal = journal or self._own_journal(state)
+        self.journal: Journal = self._own_journal(state)
         self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)

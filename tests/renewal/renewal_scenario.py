@@ -241,10 +241,10 @@ class Actor:
         self.providers = OneProvider(world.provider)
         vault = Vault(world.backend, world.ring, providers=self.providers, clock=world.clock)
         self.store = ScriptedStore(vault)
+        self.store.journal = self.journal
         self.keeper = Keeper(
             self.store,
             providers=self.providers,
-            journal=self.journal,
             clock=world.clock,
             on_event=self._told,
         )

@@ -208,10 +208,10 @@ def test_delete_by_its_first_id(move, user):
     saved = move.save()
     now = vault.save_token(saved.but(access_token="n2"))
     with pytest.raises(StoreConflict):
-        keeper.delete(move.row.id, replaces=saved.version)
+        keeper.store.delete_version(move.row.id, saved.version)
     assert "n2" == move.nameless.access_token
 
-    keeper.delete(move.row.id, replaces=now.version)
+    keeper.store.delete_version(move.row.id, now.version)
 
     assert [] == vault.get_tokens()
     assert "row" not in move.kinds

@@ -250,11 +250,11 @@ def test_failure_of_another_credential(world, error, again):
     world.provider.trouble += [error, error]
     for actor, said in ((world.here, error.what), (world.there, again)):
         with pytest.raises(type(error), match=said):
-            actor.keeper.get(id=world.id, client_secret="wrong")
+            actor.keeper.valid(world.stored, client_secret="wrong")
     assert (world.stored.status, world.stored.client_secret) == (Status.OK, "s3cret")
     world.provider.trouble.clear()
 
-    token = world.here.keeper.get(id=world.id, client_secret="the right one")
+    token = world.here.keeper.valid(world.stored, client_secret="the right one")
 
     assert token.access_token == "access-2"
     assert world.provider.secrets[-1] == world.stored.client_secret == "the right one"
@@ -310,7 +310,7 @@ def test_rejected_refresh_token(dead):
     """The stored one rejected, whatever the secret, means a login; no token is written over."""
     for actor in (dead.here, dead.there):
         with pytest.raises(LoginNeeded):
-            actor.keeper.get(id=dead.id, client_secret="another")
+            actor.keeper.valid(dead.stored, client_secret="another")
 
     assert Status.LOGIN_NEEDED is dead.stored.status
     assert dead.stored.client_secret == "s3cret"

@@ -235,10 +235,10 @@ def test_delete_a_version(keeper, store):
     keeper.store.save_token(LOGIN)
 
     with pytest.raises(StoreConflict):
-        keeper.delete("row 0", replaces=old.version)
+        keeper.store.delete_version("row 0", old.version)
 
     assert store.row.pair == LOGIN.pair
-    keeper.delete("row 0", replaces=keeper.store.reread("row 0").version)
+    keeper.store.delete_version("row 0", keeper.store.reread("row 0").version)
     assert store.row is None
 
 

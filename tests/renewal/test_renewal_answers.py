@@ -94,7 +94,7 @@ def test_saved_by_somebody_else_meanwhile(rotating, name, value, unsaved):
     if unsaved:
         world.here.store.before["save"].append(world.here.store.goes_down)
 
-    world.here.keeper.get(id=world.id, client_secret="the caller's")
+    world.here.keeper.valid(world.stored, client_secret="the caller's")
     world.here.store.down = False
     world.here.keeper.sweep()
 

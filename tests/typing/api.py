@@ -105,7 +105,7 @@ def keep() -> None:
         assert_type(keeper.rejected(token.id, "access token"), Token)
         assert_type(keeper.revoke(token.id), Token)
         assert_type(keeper.end(token.id), Token)
-        assert_type(keeper.delete(token.id, replaces=token.version), Token | None)
+        assert_type(keeper.delete(token.id), Token | None)
     assert_type(keeper.save(Token(user="ana", refresh_token="r")), Token)
     assert_type(keeper.sweep(), Swept)
     for each in keeper.tokens():
