@@ -93,7 +93,7 @@ class Aliases:
                 return
             if led is not None or (there is not None and not isinstance(there, Alias)):
                 led = led or Token(id=token_id)  # a deleted token's yet
-                raise StoreConflict("This id is another token's", token_id=led.id, user=led.user)
+                raise saving.conflict(led, "This id is another token's")
             name, now = None if is_ours(token_id) else token_id, self._clock.now()
             alias = Alias(id=record_id, owner=record_id, to=str(row.id), name=name, at=now)
             with suppress(StoreConflict):

@@ -192,12 +192,11 @@ class _FirstKey:
         return self._ring.key_ids if self._ring else ()
 
     def wrap(self, plain: bytes, bound: bytes) -> tuple[str, bytes]:
-        # Another process may have made one since this one looked.
-        ring, home = self._ring or keys.load(self._environ), self._backend.home
-        if ring is None and home is not None:
-            ring = keys.make(keys.key_file(self._environ), beside=home)
-        self._ring = ring = ring or KeyRing([os.urandom(KEY_BYTES)])
-        return ring.wrap(plain, bound)
+        home = self._backend.home
+        if self._ring is None and home is not None:
+            self._ring = keys.make(keys.key_file(self._environ), beside=home)
+        self._ring = self._ring or KeyRing([os.urandom(KEY_BYTES)])
+        return self._ring.wrap(plain, bound)
 
     def unwrap(self, key_id: str, wrapped: bytes, bound: bytes) -> bytes:
         self._ring = self._ring or keys.load(self._environ)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tokenkeep.backends.forks import reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
 from tokenkeep.lookup import digest_of
-from tokenkeep.saving import cleaned, has_other_tokens
+from tokenkeep.saving import cleaned, conflict, has_other_tokens
 from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
 
@@ -78,7 +78,7 @@ class LocalSwap(Store):
                 stored = self.find_token_by_id(str(token.id))
                 is_same = stored is not None and stored.version == token.version
                 if stored is None or (not is_same and has_other_tokens(token, stored)):
-                    raise _changed_meanwhile(token)
+                    raise conflict(token, "This token was changed meanwhile")
             return self._versioned(self._store.save_token(token.but(version=None)))
 
     def delete_version(self, token_id: str, version: str | None) -> None:
@@ -86,7 +86,7 @@ class LocalSwap(Store):
         with self._alone():
             stored = None if version is None else self.find_token_by_id(token_id)
             if stored is not None and stored.version != version:
-                raise _changed_meanwhile(stored)
+                raise conflict(stored, "This token was changed meanwhile")
             self._store.delete_token(token_id)
             self._renewals.pop(token_id, None)
 
@@ -113,7 +113,7 @@ class LocalSwap(Store):
         with self._alone():
             stored = self.find_token_by_id(str(token.id))
             if stored is None or stored.version != token.version:
-                raise _changed_meanwhile(token)
+                raise conflict(token, "This token was changed meanwhile")
             saved = stored
             if token.but(renewal=stored.renewal, history=stored.history) != stored:
                 saved = self._store.save_token(token.but(version=None))
@@ -123,7 +123,7 @@ class LocalSwap(Store):
                     if saved.status is not token.status and saved.pair == stored.pair:
                         raise self._not_kept(token)
                 if saved.id != token.id or saved.status not in (Status.OK, token.status):
-                    raise _changed_meanwhile(token)
+                    raise conflict(token, "This token was changed meanwhile")
                 if has_other_tokens(token.but(grant_token=None), saved):
                     raise self._not_kept(token)
             self._renewals[str(saved.id)] = _login(saved), token.renewal
@@ -189,10 +189,6 @@ class LocalSwap(Store):
         content = (token.pair, token.expires_at, token.status, token.user, renewal)
         version = digest_of(f"{content}{renewal.to_revoke}")
         return token.but(renewal=renewal, version=version)
-
-
-def _changed_meanwhile(token: Token) -> StoreConflict:
-    return StoreConflict("This token was changed meanwhile", token_id=token.id, user=token.user)
 
 
 def _login(token: Token) -> str:

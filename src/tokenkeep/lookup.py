@@ -9,24 +9,27 @@ import re
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import AmbiguousLookup, EmptyLookup, LookupFailed
-from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tokenkeep.token import Token
+
 SECRETS = {"access": "access_token", "refresh": "refresh_token", "grant": "grant_token"}
 """Field of a record that holds a digest -> attribute of the token it is of."""
 
+FIXED = ("user", "client_id", "provider", "data_center", "environment")
+"""What a row is for: filled in where it was not known, never changed; has to match in a lookup."""
+
 _ATTRIBUTE = {"id": "id", "user": "user", **SECRETS}
-_CONDITIONS = ("user", "provider", "client_id", "environment", "data_center")
-_ASKED = ("id", *_CONDITIONS, *SECRETS.values())
+_ASKED = ("id", *FIXED, *SECRETS.values())
 
 _SENT = (*SECRETS.values(), "client_id", "client_secret", "redirect_uri")
 """What goes to the provider, and has to be what it gave, to the letter."""
 
 _BLANK = r"[\s\ufeff\u200b-\u200d\u2060]"
 _EDGES = re.compile(rf"\A{_BLANK}+|{_BLANK}+\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSENDABLE = re.compile(rf"\A{_BLANK}|{_BLANK}\Z|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,8 +40,7 @@ class Lookup:
     Args:
         field: ``id``, ``user``, ``access``, ``grant`` or ``refresh``.
         value: What the field has to equal.
-        where: What user, provider, client id, environment and data centre have to equal. None
-            means any.
+        where: What those of `FIXED` have to equal. None means any.
     """
 
     field: str
@@ -58,7 +60,7 @@ class Lookup:
             LookupFailed: A field is not text.
         """
         require_text(token)
-        where = tuple(getattr(token, name) or None for name in _CONDITIONS)
+        where = tuple(getattr(token, name) or None for name in FIXED)
         asked = []
         if token.id:
             asked = [("id", token.id)]
@@ -91,7 +93,7 @@ class Lookup:
         name = _ATTRIBUTE[self.field]
         rows = [t for t in tokens if getattr(t, name) == self.value and self.admits(t)]
         if len(rows) > 1:
-            differing = [n for n in _CONDITIONS[1:] if len({getattr(t, n) for t in rows}) > 1]
+            differing = [n for n in FIXED[1:] if len({getattr(t, n) for t in rows}) > 1]
             raise AmbiguousLookup(
                 f"{len(rows)} stored tokens answer this question",
                 user=rows[0].user,
@@ -102,7 +104,7 @@ class Lookup:
 
     def admits(self, token: Token) -> bool:
         """Tell whether a stored token keeps to the conditions, whatever it was found by."""
-        pairs = zip(self.where, _CONDITIONS, strict=True)
+        pairs = zip(self.where, FIXED, strict=True)
         return all(wanted in (None, getattr(token, name)) for wanted, name in pairs)
 
 
@@ -132,11 +134,9 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
     # No value is in a local variable here, nor in a chained error: crash reports show both.
     for name in names:
-        if not _is_text(getattr(token, name)):
-            is_str = isinstance(getattr(token, name), str)
-            found = "holds half of a surrogate pair: that" if is_str else "is not a str, so it"
+        if getattr(token, name) is not None and not _is_text(getattr(token, name)):
             raise LookupFailed(
-                f"The {name} {found} is not text",
+                f"The {name} is not text: not a str, or one with half of a surrogate pair",
                 hint="Decode it as UTF-8 where it comes from",
             )
 
@@ -148,10 +148,8 @@ def require_id(token_id: object) -> None:
     Raises:
         LookupFailed: It is not text.
     """
-    if not isinstance(token_id, str):
+    if not _is_text(token_id):
         raise LookupFailed("An id is text", hint="Give the one that the store gave")
-    if not token_id.isascii():
-        require_text(Token(id=token_id), ("id",))
 
 
 def trimmed(text: str) -> str:
@@ -169,30 +167,24 @@ def require_sendable(token: Token) -> None:
     """
     # No value is in a local variable here: crash reports show those of each frame.
     for name in _SENT:
-        wrong = what_is_wrong(getattr(token, name))
-        if wrong:
+        if not is_sendable(getattr(token, name)):
             raise LookupFailed(
-                f"The {name} {wrong}: it can't be what the provider gave",
+                f"The {name} begins or ends with a blank or a line break, or has a control "
+                "character in it: it can't be what the provider gave",
                 token_id=token.id,
                 user=token.user,
                 hint="Trim it where it comes from: files and variables often end in a line break",
             )
 
 
-def what_is_wrong(secret: str | None) -> str | None:
-    """Return why a text can't be sent, to stand behind its name. None if it can."""
-    if not secret:
-        return None
-    if _EDGES.search(secret):
-        return "begins or ends with a blank or a line break"
-    return "has a control character in it" if _CONTROL.search(secret) else None
+def is_sendable(text: str | None) -> bool:
+    """Tell whether a text can be what a provider gave."""
+    return not (text and _UNSENDABLE.search(text))
 
 
 def _is_text(value: object) -> bool:
-    if not isinstance(value, str):
-        return value is None
     try:
-        return value.isascii() or bool(value.encode())
+        return isinstance(value, str) and (value.isascii() or bool(value.encode()))
     except UnicodeEncodeError:
         return False
 

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 from tokenkeep import records, saving
 from tokenkeep.aliases import Aliases
 from tokenkeep.errors import (
-    DuplicateRefreshToken,
     StaleToken,
     StoreConflict,
     StoreUnavailable,
     letting_go,
 )
-from tokenkeep.lookup import credentials
+from tokenkeep.lookup import FIXED, credentials
 from tokenkeep.records import Alias
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Status, Token
@@ -54,14 +53,13 @@ class Saver(Aliases):
             )
             try:
                 saved = self._carry_out(plan)
-                is_login = plan.stored is None or saving.is_login(plan.stored, token)
+                is_login = saved is not None and saved.renewal.login == login
                 if saved is not None and (is_login or plan.source is not None):
                     saved = self._look_again(saved, plan)
             except StoreConflict:
                 continue
             if saved is None:  # not again: what was deleted by its user does not come back
-                said = "This token was deleted meanwhile"
-                raise StoreConflict(said, token_id=token.id, user=token.user)
+                raise saving.conflict(token, "This token was deleted meanwhile")
             if token.id and by_id is None:
                 self.make(token.id, saved)
             return saved
@@ -74,8 +72,7 @@ class Saver(Aliases):
         Where another row is for just that, it stays as it was: two logins are two rows.
         """
         if token.version is None:
-            said = "This token was handed out unsaved"
-            raise StoreConflict(said, token_id=token.id, user=token.user)
+            raise saving.conflict(token, "This token was handed out unsaved")
         owner = self._rows.owner(token) if token.user and not token.ended else token.owner
         if owner is not None and owner != token.owner:
             if self._rows.may_become(records.record_id(token.id), owner):
@@ -84,7 +81,7 @@ class Saver(Aliases):
                     return self._rows.put(changed, replaces=token.version)
             stored = self._rows.read(records.record_id(token.id))
             if isinstance(stored, Token):
-                token = token.but(**{name: getattr(stored, name) for name in saving.FIXED})
+                token = token.but(**{name: getattr(stored, name) for name in FIXED})
         return self._rows.put(token, replaces=token.version)
 
     def look(self, token: Token) -> tuple[Token | None, list[Token]]:
@@ -240,12 +237,7 @@ class Saver(Aliases):
         if plan.source is not None:
             return saved  # it moved a row, so it was here first: who sees that takes back
         self._take_back(saved, plan.stored)
-        raise DuplicateRefreshToken(
-            "This refresh token was stored in another row at the same time",
-            token_id=other.id,
-            user=other.user,
-            hint="Save it for the user, client and environment of that row",
-        )
+        raise saving.duplicate_of(other)
 
     def _take_back(self, saved: Token, stored: Token | None) -> None:
         """Put back what was *stored* before a login; somebody may have written it since."""

@@ -18,7 +18,15 @@ from tokenkeep.errors import (
     StoreConflict,
     TokenRevoked,
 )
-from tokenkeep.lookup import SECRETS, credentials, digest_of, require_sendable, require_text
+from tokenkeep.lookup import (
+    FIXED,
+    SECRETS,
+    credentials,
+    digest_of,
+    require_sendable,
+    require_text,
+)
+from tokenkeep.records import EVER
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
@@ -36,12 +44,6 @@ _WRITTEN = (*_TEXTS[1:], *_ENDS, "extra")
 
 _EMPTY = Token()
 """A copy of an empty one is made in a third of the time of a new one."""
-
-_YEAR_10000 = 253_402_300_800.0
-"""A time from then on has no date, and is a number of milliseconds; in epoch seconds."""
-
-FIXED = ("user", "client_id", "provider", "data_center", "environment")
-"""What a row is for: filled in where it was not known, never changed."""
 
 _DEAD = (Status.REVOKED, Status.LOGIN_NEEDED)
 
@@ -90,7 +92,8 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
     require_sendable(token)
     for name in _ENDS:
         ends = getattr(token, name)
-        if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < _YEAR_10000):
+        # From the year 10000 on it is a number of milliseconds.
+        if ends is not None and not (isinstance(ends, int | float) and 0 <= ends < EVER):
             raise LookupFailed(
                 f"The {name} is not a number of seconds since 1970",
                 token_id=token.id,
@@ -98,14 +101,12 @@ def cleaned(token: Token, *, needs_login: Callable[[Token], bool] = lambda _: Fa
                 hint="Give epoch seconds, not milliseconds or text; None if it is not known",
             )
     if not credentials(token) and (needs_login(token) or not (token.user and token.client_id)):
-        missing = "a user, any name to ask for it by, and a client id"
-        if needs_login(token):
-            missing = "an access, refresh or grant token"
         raise EmptyLookup(
             "There is no token in what is to be saved",
             token_id=token.id,
             user=token.user,
-            hint=f"Give {missing}",
+            hint="Give an access, refresh or grant token; where the provider gives tokens to the "
+            "client alone, a user, any name to ask for it by, and a client id",
         )
     blank = {name: None for name in _TEXTS if getattr(token, name) == ""}
     return token.but(**blank) if blank else token
@@ -141,13 +142,13 @@ def plan(
         TokenRevoked: There is no token in it, and its row is revoked.
     """
     if by_id is None and (token.version or (token.id and is_ours(token.id))):
-        raise _conflict(
+        raise conflict(
             token,
             "This token was deleted: it does not come back by a save",
             hint="Log in anew, or save it without its id and version",
         )
     if by_id is not None and not same_thing(by_id, token):
-        raise _conflict(token, "This id is another token's", hint="Save it without its id")
+        raise conflict(token, "This id is another token's", hint="Save it without its id")
     kept = list({row.id: row for row in (*rows, *([by_id] if by_id else []))}.values())
     target, source = _meant(token, kept, by_id)
     _refuse_others(token, kept, {row.id for row in (target, source) if row is not None})
@@ -157,7 +158,7 @@ def plan(
     if source is None:
         twin = _for_the_same(changed, kept)
         if twin is not None and twin.id != target.id:
-            raise _conflict(twin, "What this is for has a row of its own", hint="Save it there")
+            raise conflict(twin, "What this is for has a row of its own", hint="Save it there")
         return Plan(target, changed)
     if source.status in _DEAD and changed is source:
         return Plan(source, source)  # revoked without a name, it does not live on under one
@@ -218,7 +219,7 @@ def had_login(row: Token, other: Token) -> bool:
 def _changed(stored: Token, token: Token, login: str, now: float, *, revokes_grant: bool) -> Token:
     """Return a row with what is saved in it; *stored* itself where nothing changes."""
     if token.version not in (None, stored.version) and has_other_tokens(token, stored):
-        raise _conflict(stored, "This token was written since it was read")
+        raise conflict(stored, "This token was written since it was read")
     if token.status in _DEAD:
         return died(stored, token.status, now)
     if stored.status is Status.REVOKED and not credentials(token):
@@ -441,13 +442,7 @@ def _refuse_others(token: Token, rows: list[Token], used: set[str | None]) -> No
                 hint="Read the token again. To use another login, log in anew",
             )
         if row.refresh_token == token.refresh_token and token.refresh_token and row.id not in used:
-            raise DuplicateRefreshToken(
-                "This refresh token is stored already, and a store has it once",
-                token_id=row.id,
-                user=row.user,
-                hint="Save it for the user, client and environment of that row, "
-                "or delete that row first",
-            )
+            raise duplicate_of(row)
 
 
 def _for_the_same(token: Token, rows: list[Token]) -> Token | None:
@@ -483,7 +478,18 @@ def _lifetime(expires_at: float | None, now: float) -> float | None:
     return expires_at - now if expires_at is not None and expires_at > now else None
 
 
-def _conflict(
+def duplicate_of(row: Token) -> DuplicateRefreshToken:
+    """Return the error for a refresh token that another row has."""
+    return DuplicateRefreshToken(
+        "This refresh token is stored already, and a store has it once",
+        token_id=row.id,
+        user=row.user,
+        hint="Save it for the user, client and environment of that row, or delete that row first",
+    )
+
+
+def conflict(
     token: Token, what: str, hint: str = "Read it again, then save what changed"
 ) -> StoreConflict:
+    """Return the error for a token that is not any more, or not at all, what it was taken for."""
     return StoreConflict(what, token_id=token.id, user=token.user, hint=hint)

@@ -210,8 +210,7 @@ class Vault(Store):
                 return
             row = self._saver.lead(kept)
             if row is not None and version not in (None, row.version):
-                said = "This token was changed meanwhile"
-                raise StoreConflict(said, token_id=row.id, user=row.user)
+                raise saving.conflict(row, "This token was changed meanwhile")
             with suppress(StoreConflict):
                 # An ended row goes once all its revocations are confirmed.
                 if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
@@ -264,7 +263,7 @@ class Vault(Store):
 
     def _placed(self, row: Token) -> Token:
         """Return a row of another store with its id and owner in this one."""
-        owner = self._ended_owner(row) if row.ended else self._rows.owner(row)
+        owner = self._rows.owner(row)
         record_id = self.backend.id_for(owner) or self._rows.record_id(str(row.id))
         return row.but(id=records.token_id(record_id), owner=owner)
 
@@ -420,16 +419,15 @@ class Vault(Store):
         if row.renewal.to_revoke:
             # Of another owner, so that what it was for is free; without a user that is its
             # credential, which nobody may save as long as it is to be revoked.
-            owner = self._ended_owner(row) if row.user else str(row.owner)
+            owner = str(row.owner)
+            if row.user:
+                owner = self._header.keys.digest("ended", f"{row.id} {row.version}")
             ended = row.but(owner=owner, ended=True, access_token=None)
             if self._rows.may_become(record_id, owner):
                 self._rows.put(ended, replaces=row.version)
                 return
             self._rows.put(ended.but(id=records.token_id(self._rows.new_id(owner))), replaces=None)
         self._rows.delete(record_id, replaces=row.version)
-
-    def _ended_owner(self, row: Token) -> str:
-        return self._header.keys.digest("ended", f"{row.id} {row.version}")
 
     def _reseal(self, record_id: str, newest: int) -> bool:
         for _ in attempts(records.token_id(record_id)):

@@ -86,7 +86,10 @@ def test_rows_that_are_none(write_csv):
     with path.open("a") as file:
         file.write(f"4,short\n{','.join(NEW)}\n")
 
-    wrong = "has a control character in it: it can't be what the provider gave"
+    wrong = (
+        "begins or ends with a blank or a line break, or has a control character in it: "
+        "it can't be what the provider gave"
+    )
     assert [
         (2, "it holds no token"),
         (3, "its expiry_time is no time"),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokenkeep import saving
+from tokenkeep.lookup import FIXED
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def judge(row: Token, found: Sequence[Token], *, replace: bool, revokes_grant: b
     there = met[0]
     if len(met) > 1 or (row.user and not there.user):
         # One of them says less of what it is for.
-        wrong.append(min(met, key=lambda t: sum(bool(getattr(t, n)) for n in saving.FIXED)))
+        wrong.append(min(met, key=lambda t: sum(bool(getattr(t, n)) for n in FIXED)))
     if wrong:
         whose = f" of {wrong[0].user}" if wrong[0].user else ""
         has = f"the target has its refresh token, or its id, in token {wrong[0].id}{whose}"
@@ -90,7 +91,7 @@ def arrived(row: Token) -> Token:
 
 def _meets(row: Token, there: Token) -> bool:
     """Tell whether two rows can't both be in a store: for the same, of one login, or unnamed."""
-    is_the_same = all(getattr(row, name) == getattr(there, name) for name in saving.FIXED)
+    is_the_same = all(getattr(row, name) == getattr(there, name) for name in FIXED)
     is_one = is_the_same or there.user is None or _is_one_login(row, there)
     return is_one or saving.had_login(there, row)
 
