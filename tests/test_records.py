@@ -159,9 +159,10 @@ def test_a_record_of_a_later_version():
         with pytest.raises(StoreTooNew, match="Upgrade") as caught:
             records.unseal(newer, KEYS)
         assert TOKEN.id == caught.value.token_id
-    plain = b'{"status": "suspended", "renewal": {}}'
-    with pytest.raises(StoreTooNew, match="status"):
+    plain = b'{"status": "suspended", "renewal": {}, "refresh_token": "the-token"}'
+    with pytest.raises(StoreTooNew, match="status") as caught:
         records.unseal(sealed_anew(record, lambda _: plain), KEYS)
+    assert "the-token" not in reported(caught.value)
 
 
 LATER = {"horoscope": {"sign": "\u264c", "houses": [1, None]}}

@@ -162,7 +162,7 @@ def unseal(record: Record, keys: DataKeys) -> Kept:
         )
     except (StoreTampered, StoreTooNew) as exc:
         exc.token_id = token_id(record.id)
-        raise
+        raise exc.with_traceback(None) from None  # the frames below have what was opened
     except (ValueError, TypeError, AttributeError, LookupError) as exc:
         if isinstance(exc, KeyError) and record.key not in keys:
             raise
