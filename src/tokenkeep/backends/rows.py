@@ -1,4 +1,4 @@
-"""A record as a row, in the order of its columns, and as values for JSON; and back."""
+"""A record as a row, in the order of its columns; as values for JSON; and times as texts."""
 
 from __future__ import annotations
 
