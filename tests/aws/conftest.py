@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import boto3
 import pytest
 from aws_proxy import Proxy, with_options
@@ -41,8 +43,7 @@ def backend(url):
 @pytest.fixture
 def watched(url, proxy):
     """The same store, by way of the proxy."""
-    open_backend(url).close()
-    watched = open_backend(with_options(proxy.of(url), timeout=6).replace("&create=true", ""))
+    watched = open_backend(with_options(proxy.of(url), timeout=6))
     yield watched
     watched.close()
 
@@ -52,3 +53,11 @@ def client(aws, service):
     client = boto3.client(service, endpoint_url=aws.endpoint_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Who tries again for a time does so at once: that time goes by in sleeps, which take none."""
+    gone = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: sum(gone), sleep=gone.append)
+    monkeypatch.setattr("tokenkeep.backends.aws.time", clock)

@@ -176,7 +176,7 @@ TAGGING = (
         ("ExpiredTokenException", "", "Get new credentials"),
         ("UnrecognizedClientException", "", "this account and region"),
         ("InvalidSignatureException", "", "this machine's clock"),
-        ("ResourceNotFoundException", "", "create=true"),
+        ("ResourceNotFoundException", "", "the right region and account"),
         ("KMSAccessDeniedException", "", "kms:Decrypt"),
         ("AccessDeniedException", "Access to KMS is not allowed", "kms:Decrypt"),
         ("AccessDeniedException", "", "Allow {action} for these credentials"),
@@ -233,6 +233,7 @@ def changed(**fields):
         changed(id=5),
         changed(id="x"),
         changed(version=5),
+        changed(version=digits("2"), sealed=""),
         changed(sealed="?"),
         "[]",
     ],
@@ -264,7 +265,7 @@ def test_what_others_wrote(backend, service, place, client, text):
 def test_what_a_newer_one_wrote():
     """It is told from what somebody has changed."""
     with pytest.raises(StoreTooNew, match=own().id):
-        record_of('{"tokenkeep": 3}', own().id, "1")
+        record_of('{"tokenkeep": 3}', own().id)
 
 
 # Configuration
@@ -273,15 +274,14 @@ def test_what_a_newer_one_wrote():
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("///tokens", "NoRegionError"),
+        ("///tokens", "NoRegionError.*Name a region"),
         ("//no region/tokens", "InvalidRegionError"),
         ("//eu-central-1/tokens?profile=nobody", "ProfileNotFound.*Check the region, the profile"),
-        ("//eu-central-1/tokens?endpoint_url=nowhere", "endpoint_url is no URL"),
         ("//eu-central-1/tokens?timeout=0", "timeout is a number of seconds"),
         ("//eu-central-1/tokens?timeout=nan", "timeout is a number of seconds"),
         ("//eu-central-1/tokens?retries=5", "no option 'retries'"),
-        *((f"//eu-central-1/tokens?endpoint_url={quote(each)}", "endpoint_url is no URL")
-          for each in ("http://a:hunter2@127.0.0.1:1", "http://a:hunter2@[", "a:hunter2@nowhere")),
+        *((f"//eu-central-1/tokens?endpoint_url={quote(each)}", "Look at endpoint_url")
+          for each in ("nowhere", "http://a:hunter2@[", "a:hunter2@nowhere")),
         ("//ana:hunter2@eu-central-1/tokens", "InvalidRegionError"),
         ("//eu-central-1:443/tokens", "InvalidRegionError"),
         ("tokens", "two slashes"),
@@ -300,17 +300,29 @@ def test_wrong_configuration(service, monkeypatch, place, said):
     open_backend(f"{SCHEMES[service]}://eu-central-1/tokens").close()
 
 
-def test_an_endpoint_from_elsewhere(service, monkeypatch, caplog):
-    """What the environment names may have a password in it, which is not told; or be no URL."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ana:hunter2@127.1:1")
-    backend = open_backend(f"{SCHEMES[service]}://eu-central-1/tokens?timeout=1")
-    with pytest.raises(StoreUnavailable, match=r"at http://127\.1:1") as caught:
-        backend.read(own().id)
-    assert "hunter2" not in f"{reported(caught.value)} {caplog.text}"
+@pytest.mark.parametrize("of", ["the URL", "the environment"])
+def test_a_password_in_an_endpoint(service, monkeypatch, caplog, of):
+    """It is not told, whoever named the endpoint; but for it the store's name says all."""
+    place, endpoint = f"{SCHEMES[service]}://eu-central-1/tokens", "http://ana:hunter2@127.1:1"
+    if of == "the environment":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    else:
+        place += f"?endpoint_url={quote(endpoint)}"
+    backend = open_backend(place)
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
+    with pytest.raises(StoreUnavailable, match=r"at http://127\.1:1: ") as caught:
+        backend.read(own().id)
+
+    assert "hunter2" not in f"{reported(caught.value)} {caplog.text} {backend.risks()}"
+
+
+@pytest.mark.parametrize("endpoint", ["nowhere", "http://127.0.0.1:port"])
+def test_an_endpoint_that_is_none(service, monkeypatch, endpoint):
+    """One of the environment that can't be meant is told as that, with where to look."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
     with pytest.raises(ConfigurationError, match="AWS_ variables"):
-        open_backend(f"{SCHEMES[service]}://eu-central-1/tokens")
+        open_backend(f"{SCHEMES[service]}://eu-central-1/tokens").read(own().id)
 
 
 def test_no_two_stores_have_the_same_name(monkeypatch):

@@ -25,7 +25,6 @@ ACTIONS = {
     service: [action for each in policy["Statement"] for action in each["Action"]]
     for service, policy in POLICIES.items()
 }
-TO_MAKE_A_TABLE = ["dynamodb:DescribeTable", "dynamodb:CreateTable"]
 
 # Where moto is not as AWS: it answers in XML, of which boto3 gets the status alone
 # (AWS's own words are in test_aws.py). And for a transaction it asks for a
@@ -93,10 +92,10 @@ def work(backend):
 def test_the_policy_is_enough(guarded, allowed, service):
     """With the policy of the page everything works."""
     server, _, _ = guarded
-    more = [TRANSACTION, *TO_MAKE_A_TABLE] if service == "dynamodb" else []
-    allowed(ACTIONS[service] + more)
+    url = server.url(service)
+    allowed([*ACTIONS[service], TRANSACTION])
 
-    with closing(open_backend(server.url(service))) as backend:
+    with closing(open_backend(url)) as backend:
         work(backend)
 
 
@@ -104,19 +103,13 @@ def test_the_policy_is_enough(guarded, allowed, service):
     *ACTIONS["secretsmanager"],
     *(action for action in ACTIONS["dynamodb"] if action not in IN_TRANSACTIONS),
     TRANSACTION,
-    *TO_MAKE_A_TABLE,
 ])  # fmt: skip
 def test_each_permission_is_needed(guarded, allowed, missing):
-    """Without one of them the error names it, and nothing else; making a table needs two more."""
+    """Without one of them the error names it, and nothing else."""
     server, _, _ = guarded
     service = missing.partition(":")[0]
     url = server.url(service)
-    if missing not in TO_MAKE_A_TABLE:
-        enforce(server, enforced=False)
-        open_backend(url).close()
-        url = url.replace("&create=true", "")
-    every = [*ACTIONS[service], TRANSACTION, *TO_MAKE_A_TABLE]
-    allowed([action for action in every if action != missing])
+    allowed([each for each in (*ACTIONS[service], TRANSACTION) if each != missing])
 
     with (
         pytest.raises(StoreUnavailable, match=f"AWS refused {missing}\\b") as caught,

@@ -96,9 +96,9 @@ def test_the_loser_takes_its_tags_back(watched, proxy, backend, told):
 # Deletion, while others write and after somebody deleted by hand
 
 
-def test_deleted_by_somebody_else(client, place, told, url):
+@pytest.mark.usefixtures("no_waiting")
+def test_deleted_by_somebody_else(client, place, told, backend):
     """What was scheduled for deletion by hand is gone, and tokenkeep does not undo that."""
-    backend = open_backend(with_options(url, timeout=2))
     backend.write(own(), replaces=None)
     client.delete_secret(SecretId=f"{place}/{own().id}")
 
@@ -115,14 +115,12 @@ def test_deleted_by_somebody_else(client, place, told, url):
 
 
 @pytest.mark.parametrize("then", ["log in", "delete"])
-def test_a_deleter_that_went_away(url, proxy, backend, names, then):
+def test_a_deleter_that_went_away(watched, proxy, backend, names, then):
     """A token is gone before its secret is erased; whoever comes next does that."""
-    watched = open_backend(with_options(proxy.of(url), timeout=2))
     watched.write(own(), replaces=None)
     proxy.faults["DeleteSecret"] = (COMING,)
     with pytest.raises(StoreUnavailable):
         watched.delete(own().id)
-    watched.close()
 
     assert ([own().id], None, []) == (names(), backend.read(own().id), backend.scan(None, 10))
     if then == "delete":
@@ -228,6 +226,7 @@ def test_other_peoples_secrets(backend, client, place, url):
     inner.write(own("inner"), replaces=None)
     backend.write(own(), replaces=None)
 
+    assert [own()] == open_backend(url.replace(place, f"{place}/")).scan(None, 10)
     assert [own()] == backend.scan(None, 10)
     assert 1 == backend.clear()
     assert [own("inner")] == inner.scan(None, 10)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
@@ -26,7 +26,6 @@ from tokenkeep.backends.urls import StoreURL
 from tokenkeep.backends.waiting import NoThread, begin
 from tokenkeep.errors import (
     ConfigurationError,
-    StoreConflict,
     StoreError,
     StoreForeign,
     StoreTooNew,
@@ -46,7 +45,6 @@ _PAGE, _AT_ONCE = 100, 20
 """How many records are cleared in a row, and read at the same time."""
 
 _FORMAT = 2
-_ENDPOINT = re.compile(r"https?://(\[[\w:.]+\]|[\w.-]+)(:\d{1,5})?/?")
 _OTHER_KEYS = "does not match the schema|condition missed key"
 _CONFIGURATION = re.compile("Region|Profile|Config")
 _MISSING = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z0-9]+)")
@@ -62,7 +60,7 @@ _HINTS = {
     "Expired|SSO|TokenRet": "Get new credentials where these come from, or log in again",
     "UnrecognizedClient": "Are these credentials for this account and region?",
     "Signature": "Check the AWS secret key, and this machine's clock",
-    "ResourceNotFound": "Is it the right region and account? create=true makes a table",
+    "ResourceNotFound": "Is it the right region and account? To make a table, see docs/aws.md",
     "Validation": "Can it be the name of a table, or begin a secret's?",
     "Throttl|ProvisionedThroughput": "Try later, or ask AWS for a higher quota",
     "LimitExceeded": "Secrets have about 100 versions a day: DynamoDB takes what is written more",
@@ -93,9 +91,6 @@ def parsed(url: str, options: Mapping[str, Callable[[str], Any]]) -> tuple[str, 
     given: dict[str, Any] = {"timeout": 10.0, "region": region or None, **address.options(options)}
     if not 0 < given["timeout"] <= 3600:  # noqa: PLR2004 - an hour
         raise ConfigurationError("timeout is a number of seconds, up to 3600")
-    if not _ENDPOINT.fullmatch(given.get("endpoint_url", "https://aws")):
-        hint = "Such as https://dynamodb.eu-central-1.amazonaws.com, without a user"
-        raise ConfigurationError("The endpoint_url is no URL of a server", hint=hint)
     return unquote(name) or "tokenkeep", given
 
 
@@ -117,13 +112,11 @@ class AWSBackend(Backend):
         self.service: str = service
         self.timeout: float = given["timeout"]
         self._given, self._name = given, service
-        self.endpoint: str = "AWS"
         self._clients: dict[int, Any] = {}
         [client] = self.all([self.client])
         place, hint = urlsplit(client.meta.endpoint_url), "Write https:// in endpoint_url"
-        # The environment or a profile may name a user and a password in it.
-        self.endpoint = urlunsplit(place._replace(netloc=place.netloc.rpartition("@")[2]))
-        self._name = f"{name} at {self.endpoint}"
+        # Whoever named it may have put a user and a password there.
+        self._name = f"{name} at {place.scheme}://{place.netloc.rpartition('@')[2]}"
         sure = place.scheme == "https"
         self._exposure = exposure([place.hostname or ""], verified=sure, hint=hint)
         warn(self._name, self._exposure)
@@ -151,7 +144,7 @@ class AWSBackend(Backend):
                 max_pool_connections=256,
             ),
         )
-        made.meta.events.register("before-parse", partial(_refuse_part, self.endpoint))
+        made.meta.events.register("before-parse", _refuse_part)
         return self._clients.setdefault(os.getpid(), made)
 
     def read_all(self, ids: Iterable[str]) -> Iterator[Record | None]:
@@ -218,7 +211,7 @@ class AWSBackend(Backend):
             what, kind = "can't be asked: a setting can't be meant", ConfigurationError
             hint = "Look at endpoint_url, and at the AWS_ variables and profile"
         # Out here: what botocore raised, and its frames with credentials, would be its context.
-        raise self.error(record_id, f"{self.endpoint} {what}", hint, kind)
+        raise self.error(record_id, f"AWS {what}", hint, kind)
 
     def ask(self, record_id: str | None, operation: str, *answers: str, **given: Any) -> Any:
         """
@@ -227,11 +220,11 @@ class AWSBackend(Backend):
         Args:
             record_id: As for `all`.
             operation: As a client's method is called.
-            answers: AWS's names of refusals that are an answer.
+            answers: Patterns of refusals that are an answer: AWS's code, and its message.
             given: Its parameters.
 
         Returns:
-            What AWS answered. One of *answers* is in it as ``refused``.
+            What AWS answered. If that is one of *answers*, ``refused`` is in it.
 
         Raises:
             StoreUnavailable: There was no other answer; a write may have been done.
@@ -242,14 +235,14 @@ class AWSBackend(Backend):
             response: Any = exc.response
             action = f"{self.service}:{exc.operation_name}"
         code = response["Error"].get("Code")
-        if code in answers:
+        said = f"{code} {response['Error'].get('Message')}"
+        if any(re.match(each, said) for each in answers):
             return {**response, "refused": code}
         # Not in there: what AWS says, which may repeat what it was sent, would be its context.
-        message = str(response["Error"].get("Message"))
-        missing = _MISSING.search(message)
+        missing = _MISSING.search(said)
         action = missing[1] if missing else action
-        hint = _hint(f"{code} {message}").format(action=action)
-        kind = StoreForeign if re.search(_OTHER_KEYS, message) else StoreUnavailable
+        hint = _hint(said).format(action=action)
+        kind = StoreForeign if re.search(_OTHER_KEYS, said) else StoreUnavailable
         raise self.error(record_id, f"AWS refused {action} ({code})", hint, kind)
 
     def tries(self) -> Iterator[None]:
@@ -274,23 +267,12 @@ class AWSBackend(Backend):
         return kind(f"{self.describe()}: {what}", token_id=token_id, hint=hint)
 
 
-def true_or_false(value: str) -> bool:
-    """Read an option."""
-    return bool(("false", "true").index(value))
-
-
-def conflict(record_id: str) -> StoreConflict:
-    """Return the error for a condition that was not met."""
-    what = "Somebody else wrote this record first, or another one is for the same thing"
-    return StoreConflict(what, token_id=record_id)
-
-
-def _refuse_part(endpoint: str, response_dict: Any, **_: object) -> None:
+def _refuse_part(response_dict: Any, **_: object) -> None:
     """Refuse an answer that was cut off: botocore takes it for an empty one, with no record."""
     headers, body = response_dict["headers"], response_dict["body"]
     is_chunked = "chunked" in headers.get("transfer-encoding", "")  # it says itself where it ends
     if not is_chunked and headers.get("content-length") != str(len(body)):
-        raise ConnectionClosedError(endpoint_url=endpoint)
+        raise ConnectionClosedError(endpoint_url="AWS")
 
 
 def _hint(said: str) -> str:
@@ -314,7 +296,7 @@ def text_of(record: Record, place: str, most: int) -> str:
     return text
 
 
-def record_of(text: str, record_id: str, version: str) -> Record:
+def record_of(text: str, record_id: str) -> Record:
     """
     Return the record in a text of `text_of`.
 
@@ -324,7 +306,6 @@ def record_of(text: str, record_id: str, version: str) -> Record:
     Args:
         text: What is stored.
         record_id: Which record it has to be.
-        version: What one that was changed has for its version.
 
     Raises:
         StoreTooNew: A newer tokenkeep wrote it.
@@ -336,4 +317,4 @@ def record_of(text: str, record_id: str, version: str) -> Record:
         record = from_values(values)
         if record.id == record_id:
             return record
-    return Record(id=record_id, version=version, owner="", kind="row", key=1, sealed=b"")
+    return Record(id=record_id, version="", owner="", kind="row", key=1, sealed=b"")

@@ -13,15 +13,15 @@ Index items and no secondary index: those of DynamoDB are eventually consistent.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from functools import partial
 from itertools import islice, tee
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep.backends.aws import AWSBackend, conflict, parsed, record_of, text_of, true_or_false
-from tokenkeep.backends.base import MARKS, Mark, Record
+from tokenkeep.backends.aws import AWSBackend, parsed, record_of, text_of
+from tokenkeep.backends.base import MARKS, Mark, Record, written_first
 from tokenkeep.backends.frames import without_frames
+from tokenkeep.backends.rows import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     _Item = dict[str, dict[str, Any]]
     _Place = tuple[str, str]
 
-_KEYS = {"pk": "HASH", "sk": "RANGE"}
-_TABLE: dict[str, Any] = {
-    "AttributeDefinitions": [{"AttributeName": each, "AttributeType": "S"} for each in _KEYS],
-    "KeySchema": [{"AttributeName": each, "KeyType": kind} for each, kind in _KEYS.items()],
-    "BillingMode": "PAY_PER_REQUEST",
-}
 _MOST_BYTES = 399 * 1024
 """An item holds 400 KB, with its keys and all."""
 
@@ -62,19 +56,17 @@ class DynamoDBBackend(AWSBackend):
 
     Raises:
         ConfigurationError: A part of it is wrong, or there is no region.
-        StoreUnavailable: ``create=true``, and the table can't be made.
     """
 
     @without_frames
     def __init__(self, url: str) -> None:
-        self._table, given = parsed(url, {"create": true_or_false})
+        self._table, given = parsed(url, {})
         super().__init__("dynamodb", f"the DynamoDB table {self._table}", given)
-        if given.get("create"):
-            self._create()
 
     def read(self, record_id: str) -> Record | None:
         key = _key("tokenkeep#record", record_id)
-        item = self._ask(record_id, "get_item", Key=key, ConsistentRead=True).get("Item")
+        asked = {"TableName": self._table, "Key": key, "ConsistentRead": True}
+        item = self.ask(record_id, "get_item", **asked).get("Item")
         return _opened(item) if item else None
 
     def find(self, marks: Sequence[Mark]) -> list[Record]:
@@ -87,7 +79,7 @@ class DynamoDBBackend(AWSBackend):
     def write(self, record: Record, *, replaces: str | None) -> None:
         old = None if replaces is None else self.read(record.id)
         if (old and old.version) != replaces or not self._change(record.id, old, record):
-            raise conflict(record.id)
+            raise written_first(record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         for _ in self.tries():
@@ -95,7 +87,7 @@ class DynamoDBBackend(AWSBackend):
             if old is None:
                 return False
             if replaces not in (None, old.version):
-                raise conflict(record_id)
+                raise written_first(record_id)
             if self._change(record_id, old, None):
                 return True
         raise self.error(record_id, "others kept writing the same items")
@@ -111,9 +103,6 @@ class DynamoDBBackend(AWSBackend):
         low = _FIRST if after is None else in_order(after[0]) + after[1] + _FIRST
         high = in_order(before) + _LAST
         return self._indexed("tokenkeep#due", low, high, limit)
-
-    def _ask(self, record_id: str | None, operation: str, *answers: str, **given: Any) -> Any:
-        return self.ask(record_id, operation, *answers, TableName=self._table, **given)
 
     def _having(self, field: str, value: str) -> list[str]:
         """Return the ids of the records that have a mark, or an owner."""
@@ -138,9 +127,10 @@ class DynamoDBBackend(AWSBackend):
         page: dict[str, Any] = {"Limit": limit} if limit else {}
         more = low <= high  # AWS refuses others
         while more:
-            answer = self._ask(
+            answer = self.ask(
                 None,
                 "query",
+                TableName=self._table,
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
                 ExpressionAttributeValues=values,
                 ConsistentRead=True,
@@ -188,23 +178,6 @@ class DynamoDBBackend(AWSBackend):
                 raise self.error(record_id, what)
         raise self.error(record_id, "others kept writing the same items")
 
-    def _create(self) -> None:
-        """Make the table if it is missing, and wait until it can be used."""
-        for _ in self.tries():
-            told = self._ask(None, "describe_table", "ResourceNotFoundException")
-            if "refused" in told:
-                # Or another process is faster.
-                self._ask(None, "create_table", "ResourceInUseException", **_TABLE)
-            elif told["Table"].get("TableStatus") in {"ACTIVE", "UPDATING"}:
-                return
-        raise self.error(None, "the table is still being made")
-
-
-def in_order(time: float) -> str:
-    """Return 16 digits that sort as times do, to the last bit of them."""
-    (bits,) = struct.unpack(">Q", struct.pack(">d", time))
-    return f"{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}"
-
 
 # Where the items of a record are
 
@@ -237,4 +210,4 @@ def _has(attribute: str, value: str, otherwise: str = "") -> dict[str, Any]:
 
 def _opened(item: _Item) -> Record:
     text, version = (item.get(name, {}).get("S", "") for name in ("text", "its_version"))
-    return record_of(text, item["sk"]["S"], version)
+    return replace(record_of(text, item["sk"]["S"]), version=version)

@@ -16,7 +16,6 @@ that no value begins another: what shares one is together, in the order of ids.
 from __future__ import annotations
 
 import re
-import struct
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -30,7 +29,7 @@ from tokenkeep import errors
 from tokenkeep.backends.base import FOUND_BY, HEADER, WIDTH, Backend, Record, Risk
 from tokenkeep.backends.exposure import exposure, warn
 from tokenkeep.backends.frames import without_frames
-from tokenkeep.backends.rows import from_row
+from tokenkeep.backends.rows import from_row, in_order
 from tokenkeep.backends.urls import StoreURL
 from tokenkeep.backends.waiting import Bound, cut, within
 from tokenkeep.errors import ConfigurationError, StoreConflict, StoreError, StoreUnavailable
@@ -398,9 +397,7 @@ def _behind(entry: bytes) -> bytes:
 
 
 def _due_entry(time: float) -> str:
-    """Return an entry that is in the order of times: a float's bits are, but for its sign."""
-    (bits,) = struct.unpack(">Q", struct.pack(">d", time))
-    return f"{_DUE}{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}:"
+    return f"{_DUE}{in_order(time)}:"
 
 
 def _packed(record: Record) -> tuple[str, str, str, bytes]:

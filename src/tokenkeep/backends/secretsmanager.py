@@ -22,8 +22,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tokenkeep.backends.aws import AWSBackend, conflict, parsed, record_of, text_of
-from tokenkeep.backends.base import MARKS, WIDTH, Record
+from tokenkeep.backends.aws import AWSBackend, parsed, record_of, text_of
+from tokenkeep.backends.base import MARKS, WIDTH, Record, written_first
 from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import StoreError
 
@@ -46,8 +46,8 @@ _PENDING = "tokenkeep-pending"
 _DELETED = "tokenkeep-deleted-"
 """What the id of a version begins with that says: deleted."""
 
-_GONE = ("ResourceNotFoundException", "InvalidRequestException")
-"""There is no such secret, or it is scheduled for deletion."""
+_GONE = ("ResourceNotFoundException", "InvalidRequestException .*marked")
+"""There is no such secret, or it is scheduled for deletion: its request may be wrong otherwise."""
 
 
 class SecretsManagerBackend(AWSBackend):
@@ -98,7 +98,7 @@ class SecretsManagerBackend(AWSBackend):
             return
         old, answer = self._read(record.id)
         if old is None or old.version != replaces:
-            raise conflict(record.id)
+            raise written_first(record.id)
         before, after = _tags(old), _tags(record)
         kept = replace(record, last_used_at=old.last_used_at)
         text = text_of(kept, "a secret", _MOST_BYTES)
@@ -108,14 +108,14 @@ class SecretsManagerBackend(AWSBackend):
         # A tag of a write that came too late is taken back, but not from who was faster.
         winner, _ = self._read(record.id)
         self._untag(answer, after - before - (_tags(winner) if winner else set()))
-        raise conflict(record.id)
+        raise written_first(record.id)
 
     def delete(self, record_id: str, *, replaces: str | None = None) -> bool:
         for _ in self.tries():
             record, answer = self._read(record_id)
             if record is not None:
                 if replaces not in (None, record.version):
-                    raise conflict(record_id)
+                    raise written_first(record_id)
                 last = _DELETED + uuid4().hex
                 if not self._swap(answer, '{"tokenkeep": 2, "deleted": true}', last):
                     continue
@@ -165,11 +165,11 @@ class SecretsManagerBackend(AWSBackend):
         name = self._prefix + record_id
         # The stage is named, though it is the default: moto goes on answering with the
         # first value otherwise.
-        answer = self._ask(record_id, "get_secret_value", SecretId=name, VersionStage=_CURRENT)
+        asked = {"SecretId": name, "VersionStage": _CURRENT}
+        answer = self.ask(record_id, "get_secret_value", *_GONE, **asked)
         if "refused" in answer or answer["VersionId"].startswith(_DELETED):
             return None, answer
-        text = answer.get("SecretString", "")
-        return record_of(text, record_id, answer["VersionId"]), answer
+        return record_of(answer.get("SecretString", ""), record_id), answer
 
     def _insert(self, record: Record) -> None:
         name = self._prefix + record.id
@@ -187,7 +187,7 @@ class SecretsManagerBackend(AWSBackend):
                 return
             stored, answer = self._read(record.id)
             if stored is not None:
-                raise conflict(record.id)
+                raise written_first(record.id)
             self._erase(answer)  # who deleted it may have died before that
         raise self.error(
             record.id,
@@ -210,26 +210,18 @@ class SecretsManagerBackend(AWSBackend):
         if added and not ask("tag_resource", Tags=_as_tags(added)):
             return False
         move = {"RemoveFromVersionId": read["VersionId"], "MoveToVersionId": version}
-        if ask("update_secret_version_stage", VersionStage=_CURRENT, **move):
+        late = "InvalidParameterException"
+        if ask("update_secret_version_stage", late, VersionStage=_CURRENT, **move):
             return True
         # It was done where the answer was lost and botocore has asked again.
         mine = ask("get_secret_value", VersionId=version)
         return not {_CURRENT, "AWSPREVIOUS"}.isdisjoint(mine.get("VersionStages", ()))
 
-    def _changed(self, read: Any, operation: str, **given: Any) -> Any:
-        """Ask about a secret as it was *read*; nothing comes back if it is another by now."""
-        answer = self._ask(read["Name"][-WIDTH:], operation, SecretId=read["ARN"], **given)
+    def _changed(self, read: Any, operation: str, *answers: str, **given: Any) -> Any:
+        """Ask about a secret as it was *read*; nothing comes back if it is gone, or *answers*."""
+        given["SecretId"] = read["ARN"]
+        answer = self.ask(read["Name"][-WIDTH:], operation, *_GONE, *answers, **given)
         return {} if "refused" in answer else answer
-
-    def _ask(self, record_id: str, operation: str, **given: Any) -> Any:
-        """Ask about one secret: an answer has ``refused`` if it is gone, or another by now."""
-        moves = operation == "update_secret_version_stage"
-        late = ["InvalidParameterException"] if moves else []
-        answer = self.ask(record_id, operation, *_GONE, *late, **given)
-        said = answer.get("Error", {}).get("Message", "marked")
-        if answer.get("refused") == _GONE[-1] and "marked" not in said:  # for deletion
-            raise self.error(record_id, f"AWS refused secretsmanager:{operation} ({_GONE[-1]})")
-        return answer
 
     def _untag(self, read: Any, keys: Collection[str]) -> None:
         if keys:

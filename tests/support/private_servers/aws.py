@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
 from urllib.parse import quote
+
+from pages import blocks
 
 from tokenkeep.testing import Proxy
 
@@ -93,5 +96,31 @@ class AWS(PrivateServer):
         name = f"t{secrets.token_hex(5)}"
         endpoint = quote(self.endpoint_url, safe="")
         if service == "dynamodb":
-            return f"dynamodb://{self.region}/{name}?endpoint_url={endpoint}&create=true"
+            self._make_table(name)
+            return f"dynamodb://{self.region}/{name}?endpoint_url={endpoint}"
         return f"aws-secretsmanager://{self.region}/{name}?endpoint_url={endpoint}"
+
+    def _make_table(self, name):
+        """Make a table as the command of docs/aws.md does."""
+        import boto3
+
+        [told] = [each.text for each in blocks("docs/aws.md") if "create-table" in each.text]
+        said = re.findall(r"AttributeName=(\w+),(\w+)=(\w+)", told)
+        client = boto3.client(
+            "dynamodb",
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.password,
+        )
+        client.create_table(
+            TableName=name,
+            BillingMode=re.search(r"--billing-mode (\w+)", told)[1],
+            AttributeDefinitions=_those(said, "AttributeType"),
+            KeySchema=_those(said, "KeyType"),
+        )
+        client.close()
+
+
+def _those(said, what):
+    return [{"AttributeName": name, key: value} for name, key, value in said if key == what]
