@@ -113,8 +113,9 @@ def appearing(path: Path) -> Iterator[TextIO]:
 def tighten(path: Path) -> None:
     """Take a file's rights away from group and others, if it is this user's. Silent if missing."""
     with suppress(FileNotFoundError, PermissionError):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS and os.name != "nt":
+        found = path.lstat()
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & _OTHERS and os.name != "nt" and not stat.S_ISLNK(found.st_mode):
             path.chmod(mode & ~_OTHERS)
             _log.warning("%s was open to other users (mode %o); it no longer is", path, mode)
 

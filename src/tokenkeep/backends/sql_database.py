@@ -44,8 +44,8 @@ _PACKAGES = {"mysql": "tokenkeep[mysql]", "postgresql": "tokenkeep[postgres]"}
 _PORTS = {"mysql": 3306, "postgresql": 5432}
 _WORDS = dict.fromkeys(("true", "yes", "on", "1"), True)
 _WORDS |= dict.fromkeys(("false", "no", "off", "0"), False)
-_GARBLED = (struct.error, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-"""What drivers raise for a server that does not speak as its kind does."""
+_GARBLED = (struct.error, AssertionError, IndexError)
+"""What drivers raise for a server that does not speak as its kind does; handlers seldom do."""
 
 RECYCLED = 200
 """After how many seconds a connection is replaced: firewalls drop idle ones and tell nobody."""
@@ -62,7 +62,10 @@ _BUSY = "^(1020|1205|1213|3572|40001|40P01|55P03):"
 _TAKEN = "^(1050|1061|1062|23505|42P07|42710):"
 _MISSING = "^(1146|42P01):"
 _FOREIGN = "^(1054|42703):"
-_LOGIN = "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba"
+_LOGIN = (
+    "^(1045|1698|3118|28P01|28000):|authentication failed|role .* does not exist|pg_hba|"
+    "no password supplied"
+)
 _UNREACHABLE = "^(2002|2003|2005|1129|1130):|connection .*failed|timeout|resolve|closed the conn"
 _OF_STATEMENTS = (
     (_TAKEN, "there is a record with this id, or another for the same thing", None),
@@ -82,14 +85,14 @@ _REFUSALS = (
     ),
     (_LOGIN, "{name} refuses this user or password", "Check user and password"),
     (
-        "^(1049|3D000):|database .* does not exist",
-        "{name} does not exist",
-        "Make it, or name another",
+        "^(1044|1049|3D000):|database .* does not exist",
+        "{name} does not exist, or this user has no right to it",
+        "Check its name and the user's rights, or make it",
     ),
     (
-        "^(1044|1142|1143|42501):",
+        "^(1142|1143|42501):",
         "this user of {name} lacks the privilege {doing} on the table {table}",
-        "Grant SELECT, INSERT, UPDATE and DELETE; `tokenkeep sql-schema` prints the table",
+        "Grant SELECT, INSERT, UPDATE and DELETE; who may make it runs `tokenkeep sql-schema`",
     ),
     (
         "^(3|28|1021|1114|53100):",
@@ -157,12 +160,12 @@ class Database:
             self.timeout: float = float(own["timeout"])
             size = int(own["pool_size"])
             if not (0.01 <= self.timeout <= 86400 and 1 <= size <= 1000):  # noqa: PLR2004 - a day
-                raise ValueError("timeout is from 0.01 to 86400, pool_size from 1 to 1000")
+                raise ValueError("timeout is from 0.01 to 86400, pool_size from 1 to 1000")  # noqa: TRY301 - told as what the drivers refuse
             if self.kind == "mysql":
                 self._tell_pymysql(parsed, said)
             else:
                 self._tell_libpq(parsed, said)
-        except (AttributeError, *self._errors) as exc:
+        except (AttributeError, LookupError, TypeError, ValueError, *self._errors) as exc:
             raise ConfigurationError(
                 f"The options of the URL can't be followed: {self._said(exc)}",
                 hint=f"Correct them: {', '.join([*_OWN, *parsed.query])}",
@@ -243,7 +246,7 @@ class Database:
         make_conninfo(**options)
         options["prepare_threshold"] = None if threshold == "none" else int(threshold)
         options.setdefault("connect_timeout", max(2, int(self.timeout + 0.999)))
-        options["autocommit"] = True
+        options |= {"autocommit": True, "client_encoding": "utf8"}
         self._hint = "Add ?sslmode=verify-full&sslrootcert=/path/ca.pem to the URL"
         found = {
             os.fsdecode(e.keyword): os.fsdecode(e.val or b"") for e in Conninfo.get_defaults()

@@ -167,7 +167,10 @@ class WebLogin:
         if "error" in given:
             raise _refusal(given["error"])
         if not given.get("code"):
-            raise ProviderUnavailable("The answer to the login has no code in it")
+            raise ProviderUnavailable(
+                "The answer to the login has no code in it",
+                hint="Begin again; what counts is the address of the page after the consent",
+            )
         table, server = zoho_of(self._keeper.providers).table, given.get("accounts-server")
         # Only where its user lives a code can be exchanged.
         center = (
@@ -199,7 +202,7 @@ def _fields(answer: str) -> Hidden:
     try:
         query = urlsplit(answer).query or answer.rpartition("?")[2]
         pairs = parse_qsl(query.strip(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:
+    except (TypeError, ValueError):  # bytes, too
         return Hidden()
     fields = Hidden(pairs)
     return fields if len(fields) == len(pairs) else Hidden()

@@ -9,6 +9,7 @@ See docs/importing.md.
 
 from pathlib import Path
 
+from tokenkeep.backends.frames import without_frames
 from tokenkeep.errors import DriverMissing, UnknownName
 from tokenkeep.moving.judging import Action
 from tokenkeep.moving.merging import Merge, Step
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 
+@without_frames
 def open_source(place: str | Path, *, password: str | None = None) -> OfficialSource:
     """
     Open a store of the official SDK's: the file of its FileStore, or the table of its DBStore.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from contextlib import suppress
 from functools import partial
@@ -52,6 +53,13 @@ class CSVFile(OfficialSource):
                     what = f"No tokens of the official SDK are in {path}"
                     raise ConfigurationError(f"{what}: its columns are not there", hint=_HINT)
                 yield from enumerate(filter(any, reader), 2)
+            with path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read() not in b"\r\n":
+                    raise ConfigurationError(
+                        f"{path} may be cut off: its last line has no end",
+                        hint="Copy it anew; if it is whole, add a line break, in a copy",
+                    )
         except csv.Error as exc:
             raise ConfigurationError(
                 f"{path} is damaged behind line {reader.line_num}: {exc}",
