@@ -70,6 +70,19 @@ def test_wide_file_is_tightened(kind, path, caplog, made):
     backend.close()
 
 
+def test_a_link_is_not_followed(path):
+    """Where one was put in the place of a file beside the store, what it leads to stays open."""
+    elsewhere = path.with_name("elsewhere")
+    elsewhere.touch(0o644)
+    elsewhere.chmod(0o644)
+    path.with_name(f"{path.name}-shm").symlink_to(elsewhere)
+
+    with suppress(StoreUnavailable), closing(SQLiteBackend(path)) as backend:
+        backend.write(ONE, replaces=None)
+
+    assert elsewhere.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("closed", ["file of another", "folder"])
 def test_refused(kind, shared_folder, as_nobody, closed, made):

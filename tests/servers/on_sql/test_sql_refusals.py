@@ -47,6 +47,22 @@ def test_wrong_password(url, server):
     refused(lambda: open_backend(f"{wrong}?timeout=none"), ConfigurationError)
 
 
+def test_no_password(url, server):
+    """One that was left out is that, and no trouble with the network."""
+    assert "refuses this user or password" in refused(
+        lambda: open_backend(url.replace(f":{server.password}@", "@"))
+    )
+
+
+@pytest.mark.parametrize("server", ["mariadb"], indirect=True)
+def test_another_database_s_name(user):
+    """Who may use one alone, and mistypes its name, is not told to grant something on a table."""
+    url, grant = user
+    grant("SELECT", "*")
+    said = refused(lambda: open_backend(f"{url}x"))
+    assert "does not exist, or this user has no right to it" in said
+
+
 def test_no_thread(connect, url, monkeypatch):
     """A process that can start none has asked nothing, and says so: nothing is unknown."""
     backend = connect(url)

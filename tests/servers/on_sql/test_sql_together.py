@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -188,6 +189,37 @@ def test_looking_makes_no_table(connect, url, admin, server):
     assert 1 == admin(tables)[0][0]
     assert record() == backend.read(ID)
     assert backend.delete(ID)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyError])
+def test_what_a_handler_raises(connect, far, proxy, error):
+    """It comes through, whatever it is called, and is not taken for the server's."""
+    backend = connect(far)
+    backend.write(record(), replaces=None)
+
+    def handle(*_):
+        raise error
+
+    before = signal.signal(signal.SIGALRM, handle)
+    proxy.hold()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(error):
+            backend.read(ID)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    proxy.go_on()
+    assert backend.read(ID) == record()
+
+
+@pytest.mark.parametrize("server", ["postgres"], indirect=True)
+def test_a_database_without_an_encoding(connect, url, admin):
+    """What initdb makes where there is no locale."""
+    ascii_only = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    admin(f"CREATE DATABASE plain OWNER app TEMPLATE template0 {ascii_only}")
+    backend = connect(f"{url.rpartition('/')[0]}/plain")
+    backend.write(record(), replaces=None)
+    assert backend.find([("owner", record().owner)]) == [record()]
 
 
 def test_what_drips_is_let_go(connect, far, proxy):
