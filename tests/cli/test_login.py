@@ -116,6 +116,13 @@ def test_the_request_is_as_the_standards_say(login, scopes, asked):
     assert "client_secret" not in query
 
 
+def test_nobody_to_paste(login):
+    """As of cron, or a container without a terminal."""
+    result = login("--no-browser", stdin="")
+
+    assert (2, True) == (result.exit_code, "There is no terminal" in result.stderr)
+
+
 @pytest.mark.parametrize(
     ("decision", "said", "logins"),
     [

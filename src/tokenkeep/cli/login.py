@@ -121,6 +121,10 @@ def pasted(url: str, finish: Callable[[str], Token]) -> Token:
     try:
         # In no local variable: a code is a secret.
         return finish(click.prompt("Paste that address", err=True))
+    except click.Abort as exc:
+        if not isinstance(exc.__context__, EOFError):  # a Ctrl-C
+            raise
+        raise click.UsageError("There is no terminal to paste the address in") from None
     except NotThisLogin:
         raise click.UsageError(
             "That address is not the answer to this login. Nothing was sent; start again"
