@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from tokenkeep.sealing import generate_key
 from tokenkeep.testing import ZohoEmulator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 ANA = "user@us.example.com:6000001"
@@ -129,8 +130,7 @@ def _done(program: _Program, what: str, given: list[str]) -> tuple[bool, Any]:
 
 
 # The SDK takes a second to load: one process does, and the others are copies of it.
-_KINDS = multiprocessing.get_all_start_methods()
-_PROCESSES: Any = multiprocessing.get_context("forkserver" if "forkserver" in _KINDS else "spawn")
+_PROCESSES: Any = multiprocessing.get_context("forkserver")
 
 
 class _Worker:
@@ -164,6 +164,21 @@ class _Worker:
         """Send SIGKILL, and wait until it is gone."""
         self._process.kill()
         self._process.join()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a Ctrl-C wait: half a start would leave a process that complains."""
+    came: list[int] = []
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda number, _: came.append(number)) for each in both]
+    try:
+        yield
+    finally:
+        for each, handler in zip(both, before, strict=True):
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class _Demo:
@@ -319,7 +334,8 @@ class _Demo:
         for _ in range(count):
             folder = self.folder / "sdk" / str(len(self.workers))
             folder.mkdir(parents=True)
-            self.workers.append(_Worker(str(folder), *more))
+            with _undisturbed():
+                self.workers.append(_Worker(str(folder), *more))
         for worker in self.workers[-count:]:
             worker.answer()
         return self.workers[-count:]
@@ -361,8 +377,8 @@ def main() -> int:
             demo.run()
         except (_Failed, OSError) as exc:
             reason = str(exc)
-    took = time.monotonic() - begun
-    _say(f"\n{sum(demo.claims)} of {len(demo.claims)} claims hold, {took:.0f} s")
+    held = f"{sum(demo.claims)} of {len(demo.claims)} claims hold"
+    _say(f"\n{held}, {time.monotonic() - begun:.0f} s")
     if reason is not None:
         _say(f"\nThe demo failed: {reason}")
     return 0 if reason is None else 1
@@ -372,8 +388,7 @@ def _prepare_processes(folder: Path) -> None:
     """Set what the processes inherit: nothing of the user's configuration, and a new key."""
     for name in [each for each in os.environ if each.startswith("TOKENKEEP_")]:
         del os.environ[name]
-    key = folder / "keys"
-    key.touch(mode=0o600)
+    (key := folder / "keys").touch(mode=0o600)
     key.write_text(f"{generate_key()}\n")
     os.environ[KEY_FILE] = str(key)
     # The emulator is on this machine; a proxy would not find it.
@@ -381,6 +396,5 @@ def _prepare_processes(folder: Path) -> None:
     _PROCESSES.set_forkserver_preload([__name__])
     # Ctrl-C is for the demo, which ends the others: they ignore it from their first moment.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if "forkserver" in _KINDS:
-        multiprocessing.forkserver.ensure_running()
+    multiprocessing.forkserver.ensure_running()
     signal.signal(signal.SIGINT, interrupt)
