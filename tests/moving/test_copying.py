@@ -57,6 +57,28 @@ def test_a_dry_run_and_a_second_one_write_nothing(source, target, copy):
     assert {("already there", None)} == set(again.values())
 
 
+@pytest.mark.parametrize("since", ["the same login", "another login there"])
+def test_deleted_after_a_copy(source, target, copy, since):
+    """Who logged out in the source, with the provider away, is not logged in in the target."""
+    there = source.save_token(login("ana"))
+    copy()
+    if since != "the same login":
+        target.save_token(login("ana", access_token="new", refresh_token="new"))
+    source.swap(revoked(source.reread(there.id)))
+    source.delete_token(there.id)
+
+    assert copy(dry_run=True) == (done := copy())
+    [kept] = target.get_tokens()
+
+    if since == "the same login":
+        assert done["ana"] == ("update", "deleted in the source")
+        assert (kept.status, kept.renewal.to_revoke != ()) == (Status.REVOKED, True)
+    else:
+        assert done["ana"][0] == "skipped"
+        assert kept.status is Status.OK
+    assert copy()["ana"][0] == "skipped"
+
+
 def test_several_rows_of_one_user(source, target):
     """One for each client and place, and one whose place is not known: none stands for another."""
     places = ("https://www.zohoapis.eu", "https://sandbox.zohoapis.eu", None)

@@ -18,6 +18,7 @@ from tokenkeep.errors import (
 from tokenkeep.moving.judging import Action, Verdict, arrived, judge
 from tokenkeep.moving.sources import Row, Source, StoreSource
 from tokenkeep.swapping import OF_THE_STORE
+from tokenkeep.token import Status
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -129,6 +130,8 @@ class Merge:
         self, row: Row, found: list[Token] | None, stored: Token | None, *, dry_run: bool
     ) -> Step | None:
         """See to a row, by what is known to be there, or as what it is *stored* already."""
+        if row.token.ended and (ended := self._ended(row, dry_run=dry_run)) is not None:
+            return ended
         if row.problem is not None:
             action = Action.FAILED if row.failed else Action.SKIP
             return Step(row=row, action=action, reason=row.problem)
@@ -147,6 +150,17 @@ class Merge:
             return Step(row=row, action=Action.SKIP, reason=taken) if taken else None
         reason = "; ".join(filter(None, (verdict.reason, taken))) or None
         return Step(row=row, action=verdict.action, reason=reason, stored=stored)
+
+    def _ended(self, row: Row, *, dry_run: bool) -> Step | None:
+        """Revoke in the target, too, what was deleted in the source. None if it is not there."""
+        gone = row.token.but(ended=False, status=Status.REVOKED)
+        verdict = self._judged(gone, self._look(gone))
+        if verdict.action is not Action.UPDATE:
+            return None
+        for each in () if dry_run else verdict.writes:
+            self._target.swap(each)
+        reason = "deleted in the source"
+        return Step(row=row, action=verdict.action, reason=reason, stored=verdict.there)
 
     def _merge(
         self, row: Token, found: Sequence[Token] | None, *, dry_run: bool

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
-_ENDED = (
-    "deleted, but not yet revoked at the provider: sweep the source before you delete it, and if "
-    "the target has this login, revoke it there, too"
-)
+_ENDED = "deleted, but not yet revoked at the provider: sweep the source before you delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
