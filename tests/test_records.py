@@ -20,7 +20,7 @@ from tokenkeep import (
     records,
 )
 from tokenkeep.backends.base import MARKS
-from tokenkeep.records import Alias, Lease
+from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.sealing import DataKeys
 
 KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
@@ -70,6 +70,7 @@ KINDS = {
     "alias": ALIAS,
     "carrying alias": CARRYING,
     "lease": Lease(id=ID, version=VERSION, owner=OWNER, claim=CLAIM),
+    "note": Note(id=ID, version=VERSION, owner=OWNER, facts={"head": "a"}, until=8.0),
 }
 every_kind = pytest.mark.parametrize("kept", KINDS.values(), ids=KINDS)
 
@@ -125,13 +126,13 @@ def test_what_is_found_by():
     leads = {"state": digest("state", records.alias_state(ALIAS.to))}
     assert leads == marks(seal(ALIAS))
     assert leads | tokens == marks(seal(CARRYING))
-    assert {} == marks(seal(KINDS["lease"]))
+    assert {} == marks(seal(KINDS["lease"])) == marks(seal(KINDS["note"]))
 
 
 @pytest.mark.parametrize(
     ("kept", "due_at"),
     [(BARE, None), (TOKEN, 7.0), (BARE.but(ended=True, updated_at=7.0), 7.0), (ALIAS, None),
-     (CARRYING, 5.0), (KINDS["lease"], 21.5)],
+     (CARRYING, 5.0), (KINDS["lease"], 21.5), (KINDS["note"], 8.0)],
 )  # fmt: skip
 def test_when_it_is_due(kept, due_at):
     """What is left to be done is due at once, a look for others when who wrote has had his."""

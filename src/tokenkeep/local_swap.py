@@ -53,6 +53,7 @@ class LocalSwap(Store):
         self._swaps = type(store).swap is not TokenStore.swap
         self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._logins: dict[str, tuple[str, Claim, Mapping[str, str] | None]] = {}
+        self._notes: dict[str, tuple[str, Mapping[str, str]]] = {}
         self.renew_locks()
         renew_in_child(self)
 
@@ -144,6 +145,32 @@ class LocalSwap(Store):
             if version not in (None, self._logins.get(name, (version,))[0]):
                 raise StoreConflict("Somebody else is logging in by now")
             return self._logins.pop(name, (None, None, None))[2]
+
+    def note(self, name: str) -> tuple[str, Mapping[str, str]] | None:
+        """See `Store.note`; in this process."""
+        return self._notes.get(name)
+
+    def put_note(
+        self,
+        name: str,
+        facts: Mapping[str, str],
+        *,
+        replaces: str | None,
+        until: float | None = None,
+    ) -> str:
+        del until
+        with self._alone():
+            if self._notes.get(name, (None,))[0] != replaces:
+                raise StoreConflict("Somebody else has noted it")
+            self._notes[name] = secrets.token_hex(16), dict(facts)
+            return self._notes[name][0]
+
+    def drop_note(self, name: str, version: str) -> bool:
+        with self._alone():
+            if self._notes.get(name, (None,))[0] != version:
+                return False
+            del self._notes[name]
+            return True
 
     def close(self) -> None:
         """See `TokenStore.close`; what is known of renewals is forgotten."""

@@ -235,7 +235,7 @@ class Store(TokenStore):
     @abstractmethod
     def let_go(self, name: str, version: str | None = None) -> Mapping[str, str] | None:
         """
-        Note that a login is not under way any more. Silent if it was not.
+        Say that a login is not under way any more. Silent if it was not.
 
         Args:
             name: As for `hold`.
@@ -247,6 +247,39 @@ class Store(TokenStore):
         Raises:
             StoreConflict: It is another one by now.
         """
+
+    @abstractmethod
+    def note(self, name: str) -> tuple[str, Mapping[str, str]] | None:
+        """Return the version and the facts that are noted under a name. None if nothing is."""
+
+    @abstractmethod
+    def put_note(
+        self,
+        name: str,
+        facts: Mapping[str, str],
+        *,
+        replaces: str | None,
+        until: float | None = None,
+    ) -> str:
+        """
+        Note something for all processes, by compare and write.
+
+        Args:
+            name: What it is known by: without a secret, since frames show it.
+            facts: What to note; may be secret.
+            replaces: The version that must be noted now. None if nothing must be.
+            until: When a sweep may drop it, in epoch seconds. None means never.
+
+        Returns:
+            Its version.
+
+        Raises:
+            StoreConflict: Another version is noted, or none is any more.
+        """
+
+    @abstractmethod
+    def drop_note(self, name: str, version: str) -> bool:
+        """Drop this version of a note; tell whether it was this caller who did."""
 
 
 def of_one_process(thing: object, opened: str) -> TypeError:

@@ -24,7 +24,7 @@ from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
 from tokenkeep.providers import Providers
-from tokenkeep.records import Alias, Lease
+from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
@@ -316,6 +316,35 @@ class Vault(Store):
         found = self._rows.find([("owner", owner)], inserts=True)
         return [kept for kept in found if isinstance(kept, Lease)]
 
+    # Notes
+
+    def note(self, name: str) -> tuple[str, Mapping[str, str]] | None:
+        found = self._rows.read(self._note_of(name)[0])
+        return (found.version, found.facts) if isinstance(found, Note) else None
+
+    def put_note(
+        self,
+        name: str,
+        facts: Mapping[str, str],
+        *,
+        replaces: str | None,
+        until: float | None = None,
+    ) -> str:
+        self._header.make()
+        note_id, owner = self._note_of(name)
+        new = Note(id=note_id, owner=owner, facts=facts, until=until)
+        return self._rows.put(new, replaces=replaces).version
+
+    def drop_note(self, name: str, version: str) -> bool:
+        with suppress(StoreConflict):
+            return self._rows.delete(self._note_of(name)[0], replaces=version)
+        return False
+
+    def _note_of(self, name: str) -> tuple[str, str]:
+        """Return id and owner of a note."""
+        owner = self._header.keys.digest("note", name)
+        return self.backend.id_for(owner) or owner, owner
+
     # Tidying up
 
     def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
@@ -323,13 +352,14 @@ class Vault(Store):
 
     def tidy(self, now: float, on_error: OnError = None) -> int:
         gone = 0
-        for kept in self._open(self._rows.due(now), {records.ALIAS, records.LEASE}, on_error):
+        kinds = {records.ALIAS, records.LEASE, records.NOTE}
+        for kept in self._open(self._rows.due(now), kinds, on_error):
             with telling(on_error), suppress(StoreConflict):  # somebody else is at it
                 if isinstance(kept, Alias):
                     self._saver.finish(kept)
                     continue
-                its = kept.claim.holder
-                if kept.login or holder.is_dead(its) or not holder.is_here(its):
+                its = "" if isinstance(kept, Note) else kept.claim.holder
+                if not its or kept.login or holder.is_dead(its) or not holder.is_here(its):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1
         return gone
