@@ -241,7 +241,8 @@ def _keys_in(plain: Hidden) -> DataKeys:
 def _ruled_in(plain: Hidden) -> Ruled:
     found = plain.get("ruled", {})
     with suppress(ValueError, TypeError, AttributeError, ConfigurationError):
-        return Ruled(**{**found, "policies": Policies.of_facts(found.get("policies", ()))})
+        policies = Policies.of_facts(found.get("policies", ()), since=found.get("at"))
+        return Ruled(**{**found, "policies": policies})
     raise StoreTooNew(
         "The policies of this store say something that this tokenkeep does not know",
         hint="Upgrade tokenkeep: it would not hold to them",

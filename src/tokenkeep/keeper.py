@@ -21,6 +21,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
+from tokenkeep.policy import Policies
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
@@ -33,7 +34,6 @@ from tokenkeep.token import Status, Token, expect_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tokenkeep.policy import Policies
     from tokenkeep.store import Store, TokenStore
 
 LOOKS_EVERY = 60.0
@@ -361,10 +361,13 @@ class Keeper(Opened):
         Args:
             policies: By these. None means those that the store has.
         """
-        now, held = self.clock.now(), self.store.policies
-        is_indexed = policies is None and self.store.is_applied
-        tokens = self.store.due(now) if is_indexed else self.store.iter_tokens()
-        return planned(tokens, self.store, held if policies is None else policies, now)
+        now = self.clock.now()
+        if policies is None and self.store.is_applied:
+            return planned(self.store.due(now), self.store, self.store.policies, now)
+        asked = (
+            Policies(policies.rules, since=now) if policies is not None else self.store.policies
+        )
+        return planned(self.store.iter_tokens(), self.store, asked, now)
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
@@ -385,15 +388,20 @@ class Keeper(Opened):
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
         policies = self.store.policies
-        if now >= (token.last_used_at or 0.0) + policies.notes_use_every:
+        # By a clock that is behind, a token in use would look idle to other hosts.
+        used_at = self.clock_errors.latest(token.issuer)
+        noted_at = token.last_used_at or 0.0
+        if used_at >= noted_at + policies.notes_use_every:
+            noted_at = used_at
             with letting_go():  # a token that can be read is handed out
-                self.store.touch(str(token.id), now)
+                self.store.touch(str(token.id), used_at)
         profile = self.providers.of(token).profile
         decision = decide(self.clock_errors.local(token), now, profile, policies=policies)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            until = min(decision.until, now + LOOKS_EVERY)
+            again = noted_at + policies.notes_use_every - used_at  # it is noted
+            until = min(decision.until, now + min(LOOKS_EVERY, again))
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends

@@ -36,12 +36,19 @@ LONGEST = 10 * 365 * 86_400.0
 USE_NOTED_EVERY = 3600.0
 """How often it is noted that a token is in use, in seconds; more often where idle ones end."""
 
+TAKEN_UP = 120.0
+"""After so many seconds every process holds to policies that were set."""
+
+MOST = 200
+"""So many policies a store may have: each process reads them again once a minute."""
+
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
 _HOURS = re.compile(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)(?:\s+(\S+))?")
 _SCOPE = ("provider", "client_id", "user", "environment")
 _SPANS = ("max_session", "idle", "keep_dead")
 _SETS = (*_SPANS, "at_most_per_user", "keep_fresh", "quiet_hours")
+_ENDS = ("max_session", "idle", "at_most_per_user")
 _MOST_KNOWN = 10_000
 
 Action = Literal["revoke", "delete"]
@@ -182,15 +189,22 @@ class Policies:
 
     Args:
         rules: Each with a name of its own.
+        since: When they were set, in epoch seconds; a store knows. None means long ago.
 
     Raises:
-        ConfigurationError: Two of them fight: they have one name, or say different things of
-            the same tokens.
+        ConfigurationError: There are too many, or two of them fight: they have one name, or
+            say different things of the same tokens.
     """
 
-    def __init__(self, rules: Iterable[Policy] = ()) -> None:
+    def __init__(self, rules: Iterable[Policy] = (), *, since: float | None = None) -> None:
         self.rules: tuple[Policy, ...] = tuple(rules)
+        if len(self.rules) > MOST:
+            hint = "Let one policy be for several users: user = '*@example.com:*'"
+            raise ConfigurationError(
+                f"These are {len(self.rules)} policies; {MOST} may be", hint=hint
+            )
         _refuse_fights(self.rules)
+        self._taken_up = (since or 0.0) + TAKEN_UP
         self._patterns = [re.compile(translate(rule.user or "*")) for rule in self.rules]
         self._known: dict[tuple[str | None, ...], Limits] = {}
         idle = (rule.idle / 4 for rule in self.rules if rule.idle)
@@ -249,8 +263,10 @@ class Policies:
             raise type(exc)(f"{where}: {exc.what}", hint=exc.hint) from exc
 
     @classmethod
-    def of_facts(cls, rules: Iterable[Mapping[str, Any]]) -> Policies:
-        """Return the rules that `facts` has told; errors as of `Policy`."""
+    def of_facts(
+        cls, rules: Iterable[Mapping[str, Any]], *, since: float | None = None
+    ) -> Policies:
+        """Return the rules that `facts` has told; *since* and errors as of `Policies`."""
         made = []
         for number, rule in enumerate(rules, 1):
             name = str(rule.get("name", f"number {number}"))
@@ -261,7 +277,7 @@ class Policies:
                 hint = f"Known are {', '.join(known)}"
                 raise ConfigurationError(f"Policy {name!r}: {what}", hint=hint)
             made.append(Policy(**rule))
-        return cls(made)
+        return cls(made, since=since)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the rules as JSON can hold them, without what they don't say."""
@@ -283,33 +299,37 @@ class Policies:
 
     def ending(self, token: Token) -> End | None:
         """Return when a token that works ends. None if it does not, or does no more."""
-        if not self.rules or token.status is not Status.OK:
+        if not self.rules or token.status is not Status.OK or token.ended:
             return None
         limits = self.limits(token)
         end = None
-        began = token.logged_in_at or token.created_at or 0.0
+        began = token.logged_in_at or token.created_at
+        if began is None:  # a store of somebody's own has not kept it
+            return None
         if limits.max_session is not None:
             seconds, policy, action = limits.max_session
             end = End(began + seconds, policy, action)
         if limits.idle is not None:
             seconds, policy, action = limits.idle
             used = max(token.last_used_at or 0.0, began)
-            # Used again since it was noted last, it would end too early.
-            at = used + seconds + self.notes_use_every
+            # It may have been used since that was noted: it is not each time, and was more
+            # seldom by the policies before these.
+            is_new = used < self._taken_up
+            at = used + seconds + (USE_NOTED_EVERY if is_new else self.notes_use_every)
             if end is None or at < end.at:
                 end = End(at, policy, action)
         return end
 
-    def purged_at(self, token: Token) -> float | None:
-        """Return when a token that works no more is deleted, in epoch seconds. None if never."""
-        if not self.rules or token.status is Status.OK:
+    def purging(self, token: Token) -> End | None:
+        """Return when a token that works no more is deleted. None if it is not, or was."""
+        if not self.rules or token.status is Status.OK or token.ended:
             return None
         keep, died_at = self.limits(token).keep_dead, token.updated_at or 0.0
         end = ended_by(token)
         deletes = {rule.name for rule in self.rules if rule.action == "delete"}
         if end is not None and end.policy in deletes:
-            return died_at
-        return None if keep is None else died_at + keep.seconds
+            return End(died_at, end.policy, "delete")
+        return None if keep is None else End(died_at + keep.seconds, keep.policy, "delete")
 
     def quiet_until(self, token: Token, at: float) -> float:
         """Return until when a token is not renewed ahead, in epoch seconds; *at* if it may be."""
@@ -337,7 +357,8 @@ class Policies:
                 for rule in rules
                 if (value := getattr(rule, name)) is not None
             )
-            return min(said, default=None, key=lambda limit: limit.seconds)
+            # Of two that end a token at the same time, the one that deletes it.
+            return min(said, default=None, key=lambda it: (it.seconds, it.action != "delete"))
 
         return Limits(
             max_session=least("max_session"),
@@ -408,7 +429,7 @@ def _in_seconds(rule: object) -> dict[str, Any]:
 
 
 def _refuse_fights(rules: tuple[Policy, ...]) -> None:
-    said: dict[tuple[object, ...], tuple[str, Any]] = {}
+    said: dict[tuple[object, ...], tuple[Policy, str]] = {}
     names: set[str] = set()
     for rule in rules:
         if rule.name in names:
@@ -418,18 +439,21 @@ def _refuse_fights(rules: tuple[Policy, ...]) -> None:
             value = getattr(rule, setting)
             if value is None or value is False:
                 continue
-            other, was = said.setdefault((setting, *rule.scope), (rule.name, value))
-            if was != value:
+            what = f"{setting} {_shown(setting, value)}"
+            if setting in _ENDS:
+                what += f", {rule.action}"
+            other, was = said.setdefault((setting, *rule.scope), (rule, what))
+            if was != what:
                 raise ConfigurationError(
-                    f"Policies {other!r} and {rule.name!r} fight: for the same tokens one says "
-                    f"{setting} {_shown(setting, was)}, the other {_shown(setting, value)}",
+                    f"Policies {other.name!r} and {rule.name!r} fight: for the same tokens one "
+                    f"says {was}, the other {what}",
                     hint="Leave one out, or say for which tokens each is",
                 )
-    for (name, *scope), (shorter, value) in said.items():
-        longer = said.get(("max_session", *scope))
-        if name == "idle" and longer is not None and value >= longer[1]:
+    for (name, *scope), (shorter, _) in said.items():
+        longer, _ = said.get(("max_session", *scope), (shorter, ""))
+        if name == "idle" and (shorter.idle or 0.0) >= (longer.max_session or LONGEST + 1):
             raise ConfigurationError(
-                f"Policies {shorter!r} and {longer[0]!r} fight: idle never takes hold, "
+                f"Policies {shorter.name!r} and {longer.name!r} fight: idle never takes hold, "
                 "max_session is not longer",
                 hint="Leave one out",
             )

@@ -18,13 +18,14 @@ from tokenkeep.errors import (
     StoreTooNew,
     TokenKeepError,
     UnknownName,
+    letting_go,
     telling,
 )
 from tokenkeep.events import logger
-from tokenkeep.header import LOOK_EVERY, Header, Ruled
+from tokenkeep.header import Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
-from tokenkeep.policy import End, Policies, by_policy, expect_none_with
+from tokenkeep.policy import TAKEN_UP, End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Profile, Providers
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
@@ -192,7 +193,7 @@ class Vault(Store):
                 self.swap(saving.died(each, Status.REVOKED, self._clock.now(), by, since=end.at))
 
     def apply_policies(self, on_error: OnError = None) -> bool:
-        ruled = self.ruled
+        ruled, began = self.ruled, self._clock.now()
         if ruled.applied == ruled.serial:
             return False
         for record in self._rows.scan():
@@ -203,8 +204,9 @@ class Vault(Store):
                         row = self._rows.put(row, replaces=record.version)
                     if isinstance(row, Token):
                         self._end_too_many(row)
-        # Others may have written by the old ones until they had looked.
-        if self._clock.now() >= (ruled.at or 0.0) + 2 * LOOK_EVERY:
+        # Others may have written by the old ones until they had looked. If whoever set them had
+        # a clock that is ahead, this would never be done.
+        if abs(began - (ruled.at or 0.0)) >= TAKEN_UP:
             with suppress(StoreConflict):
                 self._header.rule(replace(ruled, applied=ruled.serial))
         return True
@@ -285,7 +287,8 @@ class Vault(Store):
             self.providers.expect_known(token)
         self._header.make()
         saved = self._saver.save(self.providers.locate(token))
-        self._end_too_many(saved)
+        with letting_go():  # else by the next login: this one is saved
+            self._end_too_many(saved)
         return saved
 
     def swap(self, token: Token) -> Token:
@@ -317,7 +320,8 @@ class Vault(Store):
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         errors = list[TokenKeepError]()
-        if next(self.due(records.EVER, errors.append), None) is None and not errors:
+        due = self.due(records.EVER, errors.append)
+        if not any(row.renewal.to_revoke for row in due) and not errors:
             self.backend.clear()
             return
         errors.clear()

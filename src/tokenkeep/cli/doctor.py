@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from tokenkeep.cli.session import Columns, Session, counted, missing, pass_sessi
 from tokenkeep.clock import CLOCK_TOLERANCE
 from tokenkeep.config import settings
 from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError, UnknownName
-from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
 _SAMPLE = 3
+_DAY = 86_400.0
 _SERVER_ERROR = 500
 
 Check = dict[str, str | None]
@@ -121,7 +122,8 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             endpoints = used.setdefault(token.provider or vault.providers.default, set())
             if token.status is Status.OK and token.issuer:
                 endpoints.add(token.issuer)
-        if count := sum(len(row.renewal.to_revoke) for row in vault.due(EVER, closed.append)):
+        due = vault.due(time.time() + _DAY, closed.append)  # by whatever clock
+        if count := sum(len(row.renewal.to_revoke) for row in due):
             text = f"the provider has not confirmed {counted(count, 'revocation', 'revocations')}"
             yield _check("revocations", "warning", text, "tokenkeep sweep")
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
