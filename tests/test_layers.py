@@ -18,7 +18,7 @@ LAYERS = (
     {"token", "environment", "events", "folders", "holder"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
-    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
+    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "policy_readers"},
     {"renewal"},
     {"keeper", "revoking", "sweeping", "ending"},
     {"config"},

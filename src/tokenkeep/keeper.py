@@ -360,14 +360,21 @@ class Keeper(Opened):
 
         Args:
             policies: By these. None means those that the store has.
+
+        Raises:
+            StoreError: As `tokens`: of a row that does not open, once all others were yielded.
         """
-        now = self.clock.now()
-        if policies is None and self.store.is_applied:
-            return planned(self.store.due(now), self.store, self.store.policies, now)
-        asked = (
-            Policies(policies.rules, since=now) if policies is not None else self.store.policies
-        )
-        return planned(self.store.iter_tokens(), self.store, asked, now)
+        now, store, closed = self.clock.now(), self.store, list[TokenKeepError]()
+        if policies is not None:
+            yield from planned(
+                store.iter_tokens(), store, Policies(policies.rules, since=now), now
+            )
+        elif not store.is_applied:
+            yield from planned(store.iter_tokens(), store, store.policies, now)
+        else:
+            yield from planned(store.due(now, closed.append), store, store.policies, now)
+        if closed:
+            raise closed[0]
 
     def close(self) -> None:
         """Let go of the store's connections and files."""

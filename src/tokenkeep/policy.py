@@ -97,7 +97,8 @@ class Policy:
     action: Action = "revoke"
 
     def __post_init__(self) -> None:
-        self._expect("name", self.name, isinstance(self.name, str) and bool(self.name.strip()))
+        is_name = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
+        self._expect("name", self.name, bool(is_name), "text on one line")
         for name in (*_SCOPE, "quiet_hours"):
             value = getattr(self, name)
             self._expect(name, value, value is None or (isinstance(value, str) and value != ""))
@@ -110,6 +111,9 @@ class Policy:
         self._expect("keep_fresh", fresh, isinstance(fresh, bool), "true or false")
         action: object = self.action
         self._expect("action", action, action in {"revoke", "delete"}, "'revoke' or 'delete'")
+        for name in _SPANS:  # as a file says it: the same rules have the same version
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if self.quiet_hours is not None:
             self._windows()
         if not any(getattr(self, name) for name in _SETS) and self.keep_dead is None:
@@ -287,6 +291,16 @@ class Policies:
             for rule in self.rules
         ]
 
+    def to_toml(self) -> str:
+        """Return the rules as a policy file, which `from_toml` reads."""
+        lines = [f"tokenkeep = {FORMAT}"]
+        for rule in self.facts():
+            lines += ["", "[[policy]]"]
+            for name, value in rule.items():
+                said = said_span(value) if name in _SPANS else value
+                lines.append(f"{name} = {_quoted(said) if isinstance(said, str) else _bare(said)}")
+        return "\n".join([*lines, ""])
+
     def limits(self, token: Token) -> Limits:
         """Return what holds for a token."""
         key = token.provider, token.client_id, token.user, token.environment
@@ -410,8 +424,8 @@ def said_span(seconds: float) -> str:
     """Return a time span as `seconds_of` takes it."""
     for unit, size in reversed(_UNITS.items()):
         if unit != "w" and seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
 def _in_seconds(rule: object) -> dict[str, Any]:
@@ -439,7 +453,7 @@ def _refuse_fights(rules: tuple[Policy, ...]) -> None:
             value = getattr(rule, setting)
             if value is None or value is False:
                 continue
-            what = f"{setting} {_shown(setting, value)}"
+            what = f"{setting} {shown(setting, value)}"
             if setting in _ENDS:
                 what += f", {rule.action}"
             other, was = said.setdefault((setting, *rule.scope), (rule, what))
@@ -465,8 +479,20 @@ def _refuse_fights(rules: tuple[Policy, ...]) -> None:
         )
 
 
-def _shown(name: str, value: Any) -> str:
-    return said_span(value) if name in _SPANS else str(value)
+def shown(name: str, value: Any) -> str:
+    """Return what a setting says, as people read it."""
+    return said_span(value) if name in _SPANS else _bare(value)
+
+
+def _bare(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a string of TOML; what a terminal would act on is escaped."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    shown = (c if c.isprintable() else rf"\U{ord(c):08x}" for c in plain)
+    return '"' + "".join(shown) + '"'
 
 
 def _end_of(window: tuple[time, time, tzinfo], at: float) -> float | None:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep import due, folders, holder, records, saving
+from tokenkeep import due, folders, holder, policy_readers, records, saving
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -22,7 +22,7 @@ from tokenkeep.errors import (
     telling,
 )
 from tokenkeep.events import logger
-from tokenkeep.header import Header, Ruled
+from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
 from tokenkeep.policy import TAKEN_UP, End, Policies, by_policy, expect_none_with
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.errors import OnError
+    from tokenkeep.policy_readers import PolicyReader
     from tokenkeep.sealing import KeySource
     from tokenkeep.token import Claim
 
@@ -88,6 +89,8 @@ class Vault(Store):
         self.providers: Providers = providers or Providers()
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
+        self._opened_at = self._clock.monotonic()
+        self._tells_at: dict[int, float] = {}
         if make:
             self._header.make()
         self.journal: Journal = self._own_journal(state)
@@ -137,7 +140,22 @@ class Vault(Store):
     @property
     def policies(self) -> Policies:
         self._header.look_now_and_then()
-        return self._header.ruled.policies
+        ruled = self._header.ruled
+        if ruled.serial and self._clock.monotonic() >= self._tells_at.get(ruled.serial, 0.0):
+            self._tell(ruled)
+        return ruled.policies
+
+    def _tell(self, ruled: Ruled) -> None:
+        """Note, once it has gone on for a minute, which policies this process has."""
+        now = self._clock.monotonic()
+        if now >= self._opened_at + LOOK_EVERY:
+            self._tells_at = {ruled.serial: now + policy_readers.TOLD_EVERY}
+            with letting_go():  # a token that can be read is handed out
+                policy_readers.tell(self, ruled.policies.version, self._clock.now())
+
+    def policy_readers(self) -> list[PolicyReader]:
+        """Return which policies the processes have that use the store for longer."""
+        return policy_readers.told(self, self._clock.now())
 
     @property
     def ruled(self) -> Ruled:
@@ -146,9 +164,13 @@ class Vault(Store):
             self._header.look()
         return self._header.ruled
 
-    def set_policies(self, policies: Policies) -> None:
+    def expect_possible(self, policies: Policies) -> None:
+        """Raise `ConfigurationError` for a policy that this store can't hold to."""
         if not self.backend.notes_use:
             expect_none_with("idle", policies, f"{self.backend.describe()} does not note use")
+
+    def set_policies(self, policies: Policies) -> None:
+        self.expect_possible(policies)
         for _ in attempts():
             was = self.ruled
             by, at = holder.name(holder.me()), self._clock.now()

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+_ANOTHER = "Put another secret into it, or, if nobody has, "
+
 LONGEST = 1_000_000
 """No key file or configuration is longer, in bytes."""
 
@@ -139,6 +141,7 @@ def read(
     *,
     variable: str,
     secret: bool = True,
+    private: bool = False,
     unsafe: type[ConfigurationError] = ConfigurationError,
 ) -> str | None:
     """
@@ -155,6 +158,7 @@ def read(
         what: What it is, with an article, for errors.
         variable: Names it instead.
         secret: Whether there are secrets in it.
+        private: Whether nobody else may read it though there are none.
         unsafe: Raised for what somebody else may have made, or can read or change.
 
     Raises:
@@ -164,8 +168,9 @@ def read(
     try:
         real = Path(os.path.realpath(path))
         size = look_at(real).st_size if real.exists() else 0
-        if doubt := _doubt(real, secret=secret):
+        if doubt := _doubt(real, secret=secret or private):
             kind, (wrong, cure) = unsafe, doubt
+            cure = cure.removeprefix(_ANOTHER) if private else cure
         elif size > LONGEST:
             wrong = f"it is longer than {LONGEST:,} bytes"
         else:
@@ -276,6 +281,6 @@ def _doubt(path: Path, *, secret: bool) -> tuple[str, str] | None:
         # Root has opened its own to others on purpose.
         if secret and each == path and found.st_uid == me and found.st_mode & _OTHERS:
             wrong = f"others can read or change it (mode {stat.S_IMODE(found.st_mode):o})"
-            cure = f"Put another secret into it, or, if nobody has, chmod 600 {path}"
+            cure = f"{_ANOTHER}chmod 600 {path}"
             return wrong, f"{cure}; or mount it read-only, as a container's secret"
     return None

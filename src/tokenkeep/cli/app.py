@@ -27,6 +27,7 @@ COMMANDS = {
     "logout": "tokens:logout",
     "delete": "tokens:delete",
     "sweep": "tokens:sweep",
+    "policy": "policy:policy",
     "import": "moving:import_command",
     "copy": "moving:copy",
     "export": "moving:export",

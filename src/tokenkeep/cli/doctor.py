@@ -12,9 +12,10 @@ import click
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
-from tokenkeep.clock import CLOCK_TOLERANCE
+from tokenkeep.clock import CLOCK_TOLERANCE, moment
 from tokenkeep.config import settings
 from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError, UnknownName
+from tokenkeep.policy import TAKEN_UP
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Ch
         yield _check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))
     yield from _tried("key", _tokens(vault, used))
+    yield from _tried("policies", _policies(vault))
     yield from _tried("journal", _journal(vault, used))
 
 
@@ -132,6 +134,24 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             yield _check("tokens", "warning", text, LOGIN_AGAIN)
         if not closed:
             yield _check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
+
+
+def _policies(vault: Vault) -> Iterator[Check]:
+    """Say which policies hold, and which each process has that goes on for long."""
+    ruled = vault.ruled
+    if ruled.at is None:
+        return
+    version, is_applied = ruled.policies.version, vault.is_applied
+    rules = counted(len(ruled.policies.rules), "policy", "policies")
+    text = f"{rules}, version {version}, set {moment(ruled.at)} by {ruled.by}"
+    text += "" if is_applied else "; the next sweep looks at each token once"
+    yield _check("policies", "ok", text, None if is_applied else "tokenkeep sweep")
+    for reader in vault.policy_readers():
+        is_late = reader.version != version and time.time() > ruled.at + TAKEN_UP
+        text = f"{reader.process} has version {reader.version}, as it said {moment(reader.at)}"
+        hint = "If it still runs, start it again: it should have taken them up within a minute"
+        state = "warning" if is_late else "ok"
+        yield _check("policies", state, text, hint if is_late else None)
 
 
 def _journal(vault: Vault, used: Used) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
-from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
+from tokenkeep.cli.session import (
+    Columns,
+    Session,
+    filled,
+    listed,
+    pass_session,
+    time_left,
+    told_last,
+)
+from tokenkeep.clock import moment
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tokenkeep.ending import Planned
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
 _FIELDS: Columns = dict.fromkeys(FIELDS, 0)
+_PLANNED: Columns = {"id": 11, "what": 7, "since": 20, "why": 20, "user": 0}
 _DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
 """What fits into 80 columns."""
 
@@ -197,18 +209,40 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would happen to which token.")
 @pass_session
-def sweep(session: Session) -> None:
+def sweep(session: Session, *, dry_run: bool) -> None:
     """
-    Tidy up after crashes and outages; run it now and then.
+    Tidy up after crashes and outages, and end what policies say; run it now and then.
 
     Saves answers that could not be saved, finishes revocations, drops what
     first logins and ids of deleted tokens have left behind.
     """
+    if dry_run:
+        foresee(session, session.keeper().planned())
+        return
     with told_last() as troubles:
         with session.progress("Sweeping"):
             swept = asdict(session.keeper().sweep(on_error=troubles.append))
         session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def foresee(session: Session, planned: Iterable[Planned]) -> None:
+    """List what would happen to tokens, and how many in all; nothing is changed."""
+    counts = Counter[str]()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for each in planned:
+            counts[each.what] += 1
+            told = {"id": each.token.id, "user": each.token.user, "what": each.what}
+            since = each.since if session.json else moment(each.since)
+            yield told | {"why": each.why, "since": since}
+
+    session.rows(_PLANNED, rows())
+    if session.json:
+        session.answer("", {"dry_run": True, "tokens": counts})
+    else:
+        session.note(f"{listed(counts) or 'nothing'}. Dry run, nothing was changed.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
