@@ -47,7 +47,7 @@ class ClockErrors:
         behind, ahead = self.of(token.issuer), self.ahead(token.issuer)
         if not behind:
             return token
-        ends, began = token.expires_at, token.logged_in_at or token.created_at
+        ends, began = token.expires_at, token.logged_in_at
         return token.but(
             expires_at=None if ends is None else ends - behind,
             logged_in_at=None if began is None else began + ahead,

@@ -317,7 +317,7 @@ class Policies:
             return None
         limits = self.limits(token)
         end = None
-        began = token.logged_in_at or token.created_at
+        began = token.logged_in_at
         if began is None:  # a store of somebody's own has not kept it
             return None
         if limits.max_session is not None:
@@ -506,7 +506,8 @@ def _end_of(window: tuple[time, time, tzinfo], at: float) -> float | None:
         is_in, days = now >= begins or now < ends, int(now >= begins)
     if not is_in:
         return None
-    return datetime.combine(local.date() + timedelta(days=days), ends, zone).timestamp()
+    end = datetime.combine(local.date() + timedelta(days=days), ends, zone)
+    return end.replace(fold=local.fold).timestamp()  # an hour that comes twice is quiet twice
 
 
 NO_POLICIES = Policies()
