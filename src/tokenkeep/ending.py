@@ -120,9 +120,8 @@ def planned(
     """Yield what a sweep would do to *tokens* under these policies, at a time in epoch seconds."""
     for token in tokens:
         end = policies.ending(token) or policies.purging(token)
-        if end is None or now < end.at:
-            end = store.beyond(token, policies)
-        if end is not None:
+        end = store.beyond(token, policies) or end
+        if end is not None and now >= end.at:
             yield Planned(token, end.action, by_policy(end.policy), end.at)
         elif token.renewal.to_revoke:
             why = "the provider has not confirmed its revocation"

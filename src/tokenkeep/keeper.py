@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokenkeep import events
@@ -365,14 +366,11 @@ class Keeper(Opened):
             StoreError: As `tokens`: of a row that does not open, once all others were yielded.
         """
         now, store, closed = self.clock.now(), self.store, list[TokenKeepError]()
-        if policies is not None:
-            yield from planned(
-                store.iter_tokens(), store, Policies(policies.rules, since=now), now
-            )
-        elif not store.is_applied:
-            yield from planned(store.iter_tokens(), store, store.policies, now)
-        else:
-            yield from planned(store.due(now, closed.append), store, store.policies, now)
+        asked = store.policies if policies is None else Policies(policies.rules, since=now)
+        tokens = due = store.due(now, closed.append)
+        if policies is not None or not store.is_applied:
+            tokens = chain((each for each in due if each.ended), store.iter_tokens())
+        yield from planned(tokens, store, asked, now)
         if closed:
             raise closed[0]
 
