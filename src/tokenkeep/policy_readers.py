@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 TOLD_EVERY = 86_400.0
 """How often a process says it again, in seconds; who has not for a week is gone."""
 
+MOST = 200
+"""So many are noted, the newest ones."""
+
 _NOTE = "policy readers"
 _KEPT = 7 * TOLD_EVERY
-_MOST = 200
 
 
 class PolicyReader(NamedTuple):
@@ -35,7 +37,7 @@ def tell(store: Store, version: str, now: float) -> None:
     for _ in attempts():
         was, facts = store.note(_NOTE) or (None, {})
         others = [each for each in _living(facts, now).items() if each[0] != holder.me()]
-        new = dict([*others, (holder.me(), f"{version} {now:.0f}")][-_MOST:])
+        new = dict([*others, (holder.me(), f"{version} {now:.0f}")][-MOST:])
         with suppress(StoreConflict):
             store.put_note(_NOTE, new, replaces=was, until=now + _KEPT)
             return
