@@ -145,7 +145,9 @@ def _is_looser(rule: Policy, before: Policy) -> bool:
     pairs = [(getattr(rule, name), getattr(before, name)) for name in _ENDS]
     return (
         any(was is not None and (now is None or now > was) for now, was in pairs)
-        or any(w not in (None, is_so) for w, is_so in zip(rule.scope, before.scope, strict=True))
+        or any(
+            now not in (None, "*", was) for now, was in zip(rule.scope, before.scope, strict=True)
+        )
         or (before.action, rule.action) == ("delete", "revoke")
     )
 
