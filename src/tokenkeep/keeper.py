@@ -12,6 +12,7 @@ from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.ending import Endings, Planned, planned
 from tokenkeep.errors import (
+    ConfigurationError,
     KeyMissing,
     PolicyEnded,
     StoreConflict,
@@ -20,6 +21,7 @@ from tokenkeep.errors import (
     letting_go,
 )
 from tokenkeep.events import Event
+from tokenkeep.freshening import Freshened, Freshening
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
 from tokenkeep.policy import Policies
@@ -33,6 +35,7 @@ from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from tokenkeep.store import Store, TokenStore
@@ -353,6 +356,49 @@ class Keeper(Opened):
             raise troubles[0]
         return swept
 
+    def keep_fresh(
+        self,
+        stop: threading.Event | None = None,
+        *,
+        workers: int = 8,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Freshened:
+        """
+        Renew ahead of need what a policy with ``keep_fresh`` says; see docs/policies.md.
+
+        Any number of processes and hosts may: each token is renewed by one. Whoever asks for
+        one meanwhile is served as ever.
+
+        Args:
+            stop: It goes on until this is set, and ends what it has begun. None renews what
+                is due by now, once.
+            workers: How many calls to providers may be under way at once.
+            on_error: Called, by any of its threads, for a token that could not be renewed;
+                each is tried again in time. None means that they are only logged.
+
+        Raises:
+            ConfigurationError: No policy of the store has ``keep_fresh``.
+            StoreError: The store can't be read, and there is no *stop*.
+        """
+        if not any(rule.keep_fresh for rule in self.store.policies.rules):
+            raise ConfigurationError(
+                "No policy says which tokens to keep fresh",
+                hint='E.g. a file with [[policy]], name = "fresh" and keep_fresh = true, given '
+                "to: tokenkeep policy set FILE",
+            )
+        note = on_error or (lambda _: None)
+        self.store.apply_policies(note)
+        return Freshening(
+            self.store,
+            self.providers,
+            self.clock,
+            errors=self.clock_errors,
+            renewer=self._renewer,
+            workers=workers,
+            stop=stop,
+            note=note,
+        ).run()
+
     def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
         """
         Yield what the next sweep does to tokens, and change nothing.
@@ -405,8 +451,8 @@ class Keeper(Opened):
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            again = noted_at + policies.notes_use_every - used_at  # it is noted
-            until = min(decision.until, now + min(LOOKS_EVERY, again))
+            noted_for = noted_at + policies.notes_use_every - used_at
+            until = min(decision.until, now + min(LOOKS_EVERY, noted_for))
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends
