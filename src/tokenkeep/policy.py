@@ -50,6 +50,7 @@ _SPANS = ("max_session", "idle", "keep_dead")
 _SETS = (*_SPANS, "at_most_per_user", "keep_fresh", "quiet_hours")
 _ENDS = ("max_session", "idle", "at_most_per_user")
 _MOST_KNOWN = 10_000
+_WORKS = Status.OK
 
 Action = Literal["revoke", "delete"]
 
@@ -313,26 +314,30 @@ class Policies:
 
     def ending(self, token: Token) -> End | None:
         """Return when a token that works ends. None if it does not, or does no more."""
-        if not self.rules or token.status is not Status.OK or token.ended:
+        found = self.ends_at(token)
+        return None if found is None else End(found[0], found[1].policy, found[1].action)
+
+    def ends_at(self, token: Token) -> tuple[float, Limit] | None:
+        """Return when a token that works ends, in epoch seconds, and by what; as `ending`."""
+        # Each time a token is asked for: a plain tuple, and no other call, is half of the time.
+        if not self.rules or token.status is not _WORKS or token.ended:
             return None
-        limits = self.limits(token)
-        end = None
-        began = token.logged_in_at
+        began, limits = token.logged_in_at, self.limits(token)
         if began is None:  # a store of somebody's own has not kept it
             return None
-        if limits.max_session is not None:
-            seconds, policy, action = limits.max_session
-            end = End(began + seconds, policy, action)
-        if limits.idle is not None:
-            seconds, policy, action = limits.idle
-            used = max(token.last_used_at or 0.0, began)
+        session, idle = limits.max_session, limits.idle
+        ends = None if session is None else began + session[0]
+        if idle is not None:
+            used = token.last_used_at
+            if used is None or used < began:
+                used = began
             # It may have been used since that was noted: it is not each time, and was more
             # seldom by the policies before these.
-            is_new = used < self._taken_up
-            at = used + seconds + (USE_NOTED_EVERY if is_new else self.notes_use_every)
-            if end is None or at < end.at:
-                end = End(at, policy, action)
-        return end
+            unnoted = USE_NOTED_EVERY if used < self._taken_up else self.notes_use_every
+            idle_ends = used + idle[0] + unnoted
+            if ends is None or idle_ends < ends:
+                ends, session = idle_ends, idle
+        return None if ends is None or session is None else (ends, session)
 
     def purging(self, token: Token) -> End | None:
         """Return when a token that works no more is deleted. None if it is not, or was."""
