@@ -67,7 +67,7 @@ class TimelyProvider(Provider):
         raise NotImplementedError
 
     def place(self, api_domain):
-        return Place("here", "production") if api_domain else None
+        return Place(api_domain.rpartition(".")[2], "production") if api_domain else None
 
     def issuer(self, place):  # noqa: ARG002  # the interface's
         return ISSUER
