@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ def me() -> str:
     A boot id and a process-id namespace make the process id mean something;
     a host name proves nothing and is only for people.
     """
-    pid = os.getpid()
+    return _described(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _described(pid: int) -> str:
     return json.dumps(
         {
             "host": socket.gethostname(),
@@ -30,6 +35,11 @@ def me() -> str:
             "started": _state_and_start(pid)[1],
         }
     )
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # A child may have its parent's number, in a namespace of process ids of its own.
+    os.register_at_fork(after_in_child=_described.cache_clear)
 
 
 def is_dead(holder: str) -> bool:
@@ -61,6 +71,7 @@ def is_here(holder: str) -> bool:
     return None not in where and where == (_boot(), _namespace())
 
 
+@lru_cache(maxsize=16)
 def name(holder: str) -> str:
     """Return host and process id for people."""
     told = _told(holder)
