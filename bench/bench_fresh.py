@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 
-THREADS = 4
+THREADS = int(__import__("os").environ.get("T", "4"))
 """How many threads of a process renew."""
 
 GRACE = 600
