@@ -24,7 +24,7 @@ def me() -> str:
     return _described(os.getpid())
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # a forked child has another number
 def _described(pid: int) -> str:
     return json.dumps(
         {
@@ -35,11 +35,6 @@ def _described(pid: int) -> str:
             "started": _state_and_start(pid)[1],
         }
     )
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # A child may have its parent's number, in a namespace of process ids of its own.
-    os.register_at_fork(after_in_child=_described.cache_clear)
 
 
 def is_dead(holder: str) -> bool:

@@ -444,10 +444,11 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header)
+            return FolderJournal(folder, self._header, self._clock.monotonic)
         if self.backend.embedded:
             return Journal()
-        return FolderJournal(lambda: self._journal_folder(state), self._header)
+        below = partial(self._journal_folder, state)
+        return FolderJournal(below, self._header, self._clock.monotonic)
 
     def _journal_folder(self, state: Path | None) -> Path | None:
         if self._journal_at is None:
