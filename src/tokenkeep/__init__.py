@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from tokenkeep.config import open_store as open_store
     from tokenkeep.config import settings as settings
     from tokenkeep.events import Event as Event
+    from tokenkeep.health import Health as Health
+    from tokenkeep.health import Trouble as Trouble
     from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.metrics import Census as Census
     from tokenkeep.providers import Provider as Provider
     from tokenkeep.providers import Providers as Providers
     from tokenkeep.sealing import KeyRing as KeyRing
@@ -37,7 +40,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
+    "tokenkeep.health": ("Health", "Trouble"),
     "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.metrics": ("Census",),
     "tokenkeep.providers": ("Provider", "Providers"),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.store": ("TokenStore",),

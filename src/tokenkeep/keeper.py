@@ -11,8 +11,10 @@ from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered, TokenKeepError, letting_go
 from tokenkeep.events import Event
+from tokenkeep.health import Health, troubles
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
+from tokenkeep.metrics import EVENTS, Census, Meters, of_this_process
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
@@ -57,6 +59,8 @@ class Keeper(Opened):
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+        meters: What counts. None means OpenTelemetry's global meters, or
+            nothing without the extra ``otel``.
 
     Raises:
         TypeError: *store* is no store, or *providers* are no `Providers`.
@@ -71,6 +75,7 @@ class Keeper(Opened):
         providers: Providers | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
+        meters: Meters | None = None,
     ) -> None:
         expect_providers(providers)
         self.store: Store = complete(store)
@@ -79,6 +84,7 @@ class Keeper(Opened):
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
+        self.meters: Meters = meters or of_this_process()
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,
@@ -87,8 +93,11 @@ class Keeper(Opened):
             self.clock,
             self._report,
             errors=self.clock_errors,
+            meters=self.meters,
         )
-        self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
+        self._revocations = Revocations(
+            self.store, self.providers, self.clock, self._report, self.meters
+        )
         self._good: dict[str | None, tuple[str, float, float]] = {}
 
     def get(
@@ -163,11 +172,12 @@ class Keeper(Opened):
         version, until, ends = self._good.get(token.id, _NOT_GOOD)
         now = self.clock.now()
         if now < until and self.clock.monotonic() < ends and version == token.version:
+            self.meters.handed_out[token.provider or self.providers.default] += 1
             return token
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewer.valid(token, ask)
+        valid = self._handed_out(self._renewer.valid(token, ask))
         self._used(valid, now)
         return valid
 
@@ -182,7 +192,8 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
+        ask = Ask(rejected=stored.access_token, insists=True)
+        return self._handed_out(self._renewer.valid(stored, ask))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -207,7 +218,8 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewer.valid(stored, Ask(issuer=issuer) if is_fresh else ask)
+        ask = Ask(issuer=issuer) if is_fresh else ask
+        return self._handed_out(self._renewer.valid(stored, ask))
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -330,10 +342,40 @@ class Keeper(Opened):
             raise troubles[0]
         return swept
 
+    def health(self) -> Health:
+        """
+        Look whether tokens could be handed out and renewed here; no provider is asked.
+
+        The key opens the store, this process may write there (it writes a heartbeat),
+        and the clock agrees with the other hosts'. Bounded as all that the store does.
+        """
+        started = self.clock.monotonic()
+        found = tuple(troubles(self.store, self.clock, self.clock_errors))
+        return Health(troubles=found, seconds=self.clock.monotonic() - started)
+
+    def census(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Census:
+        """
+        Count what the store holds, for OpenTelemetry too: all of it is read, though not opened.
+
+        Args:
+            on_error: Called for a row that is due and does not open, instead of raising.
+                None raises.
+
+        Raises:
+            StoreError: The store can't be read, or a row does not open.
+        """
+        census = self.store.census(self.clock.now(), on_error)
+        self.meters.census(census)
+        return census
+
     def close(self) -> None:
         """Let go of the store's connections and files."""
         self._good.clear()
         self.store.close()
+
+    def _handed_out(self, token: Token) -> Token:
+        self.meters.handed_out[token.provider or self.providers.default] += 1
+        return token
 
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
@@ -353,6 +395,7 @@ class Keeper(Opened):
     def _report(self, name: str, token: Token, **details: object) -> None:
         if name == "clock_off":
             self._good.clear()  # what was good by this clock is judged anew
+        self.meters.note(EVENTS, event=name)
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
+    from tokenkeep.metrics import Meters
     from tokenkeep.providers.base import Answer, Provider
     from tokenkeep.renewal.flights import Flights
     from tokenkeep.renewal.late import Late
@@ -64,6 +65,7 @@ class Parts:
     errors: ClockErrors
     watch: Watch
     flights: Flights
+    meters: Meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Attempt:
         self._ask = ask
         self._provider = provider
         self._watch = parts.watch
+        self._meters = parts.meters
         self._deadline = deadline
         self._nonce = secrets.token_hex(16)
         self._started = self._clock.monotonic(), self._clock.now()
@@ -129,6 +132,9 @@ class Attempt:
         if held is None:
             return None
         is_sent = False
+        by, profile = held.provider or self._provider.name, self._provider.profile
+        left = None if profile.mint_limit is None else profile.mint_limit - len(held.renewal.mints)
+        self._meters.claimed(by, left)
         try:
             entry = self._late.left(held, self._provider)
             if entry is not None:
@@ -149,6 +155,7 @@ class Attempt:
         finally:
             if not is_sent:
                 self._release(held, unsent=True)
+            self._meters.let_go(by)
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""

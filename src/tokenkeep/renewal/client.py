@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
+    from tokenkeep.metrics import Meters
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
 
@@ -46,9 +47,11 @@ class Renewer:
         report: Callable[..., None],
         *,
         errors: ClockErrors,
+        meters: Meters,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock), Flights())
+        watch, flights = Watch(clock), Flights()
+        self._parts = Parts(store, journal, clock, report, late, errors, watch, flights, meters)
         self._provider_of = provider_of
 
     def valid(self, token: Token, ask: Ask) -> Token:
@@ -62,7 +65,16 @@ class Renewer:
             StoreError: The store can't be read or written.
         """
         provider = self._provider_of(token)
-        return _Client(self._parts, provider, ask, token).run()
+        meters, clock = self._parts.meters, self._parts.clock
+        by, started = token.provider or provider.name, clock.monotonic()
+        try:
+            valid = _Client(self._parts, provider, ask, token).run()
+        except RenewalError as exc:
+            meters.waited(by, clock.monotonic() - started, exc)
+            raise
+        if valid is not token:
+            meters.waited(by, clock.monotonic() - started)
+        return valid
 
     def settle(self, entry: Entry) -> Literal["saved", "discarded", "unread"]:
         """Replay a journal entry, and say what became of its answer."""
@@ -196,7 +208,8 @@ class _Client:
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
-        flight = self._flights.start(token_id, lambda: attempt.run(token))
+        by, meters = token.provider or self._provider.name, self._parts.meters
+        flight = self._flights.start(token_id, lambda: meters.renewal(by, attempt.run, token))
         if flight is None:
             if self._flights.is_own(token_id):
                 return self._old_or(too_slow(token, 0.0))
