@@ -74,13 +74,23 @@ def test_nobody_unwraps_for_it(backend, clock):
 
 
 def test_two_at_once(vault, backend, clock):
-    """Who loses the compare tries once more: another's write proves nothing of this one's right."""
+    """Who loses the compare tries again: another's write proves nothing of this one's right."""
     other = vault_over(backend, OLD)
     backend.before_write = lambda: other.beat(clock.now())
 
     assert clock.now() == vault.beat(clock.now() + 1)
 
     assert clock.now() + 1 == outside(backend)["heartbeat"]
+
+
+def test_where_writes_are_counted(vault, backend, clock):
+    """A heartbeat of the last half hour is good enough there; an older one is written anew."""
+    backend.beats_every = 1800.0
+    begun = clock.now()
+
+    assert [None, begun, begun] == [vault.beat(begun + each) for each in (0, 1799, 1800)]
+
+    assert begun + 1800 == outside(backend)["heartbeat"]
 
 
 def rotate(vault):

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mounts import can_mount, mount_read_only
 from prometheus_client.parser import text_string_to_metric_families
 
 import tokenkeep
-from tokenkeep.clock import Clock
+from tokenkeep import Status
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def edit(sql):
     with sqlite3.connect("tokens.db") as db:
         db.execute(sql)
     db.close()
+
+
+def contents(folder):
+    """Return what is in the files of a folder; what SQLite shares among processes apart."""
+    shared = {each for each in folder.iterdir() if each.name.endswith(("-shm", "-wal"))}
+    return {each: each.read_bytes() for each in {*folder.iterdir()} - shared if each.is_file()}
 
 
 def test_all_is_well(run, probe, save, configured):
@@ -54,27 +61,28 @@ def test_all_is_well(run, probe, save, configured):
         ("no store", "store", "There is no store yet"),
         ("another key", "key", "wrapped under key"),
         ("header gone", "store", "own record is gone"),
-        ("no database", "store", "tokens.db"),
+        ("no database", "store", "other.db"),
         ("future", "clock", "is of 2100-01-01"),
         ("no url", "configuration", "has no scheme"),
     ],
 )
-def test_what_is_wrong(run, probe, save, environment, tmp_path, wrong, check, said):
+def test_what_is_wrong(*, run, probe, save, environment, tmp_path, wrong, check, said):
     """Status 1, whatever it is; it says what to do, and makes and mends nothing."""
-    if wrong != "no store":
-        save()
+    save()
     if wrong == "another key":
         environment.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
     elif wrong == "header gone":
         edit("DELETE FROM token WHERE kind = 'header'")
-    elif wrong == "no database":
-        (tmp_path / "tokens.db").write_text("something else")
+    elif wrong in ("no store", "no database"):
+        environment.setenv("TOKENKEEP_STORE", f"sqlite:///{tmp_path}/other.db")
+        if wrong == "no database":
+            (tmp_path / "other.db").write_text("something else")
     elif wrong == "future":
         with tokenkeep.open_store() as store:
             store.beat(4_102_444_800.0)
     elif wrong == "no url":
         environment.setenv("TOKENKEEP_STORE", "tokens.db")
-    before = {each: each.read_bytes() for each in tmp_path.iterdir() if wrong != "future"}
+    before = contents(tmp_path)
 
     status, found = probe()
 
@@ -84,11 +92,11 @@ def test_what_is_wrong(run, probe, save, environment, tmp_path, wrong, check, sa
     assert trouble["hint"]
     if wrong != "future":  # the next one finds this one's time
         assert run("health").stdout.startswith(f"{check}: {trouble['text']}")
-        assert before == {each: each.read_bytes() for each in tmp_path.iterdir()}
+        assert before == contents(tmp_path)
 
 
 def test_probes_at_once(store, start):
-    """Of processes that write a heartbeat at the same moment none fails, nor a rotation of keys."""
+    """Of processes that write a heartbeat at once none fails, and no rotation of keys either."""
     store.save_token(tokenkeep.Token(user="ana", client_id="c", refresh_token="r"))
     probes = [start("health") for _ in range(4)]
     rotating = start("keys", "rotate", "--data")
@@ -163,9 +171,9 @@ def test_metrics(run, run_json, save, store, configured):
     """Tokens by their state, what is beside them, and what a sweep has to do since when."""
     rows = [save(configured.users[0].name, refresh_token=f"r{n}", client_id=str(n)) for n in "abc"]
     store.add_id("customer-42", rows[0])
-    store.swap(rows[1].but(status="login_needed"))
-    store.swap(rows[2].but(updated_at=Clock().now() - 90, status="revoked")
-               .with_renewal(to_revoke=(("refresh_token", "x"),)))  # fmt: skip
+    store.swap(rows[1].but(status=Status.LOGIN_NEEDED))
+    revoked = rows[2].but(updated_at=time.time() - 90, status=Status.REVOKED)
+    store.swap(revoked.with_renewal(to_revoke=(("refresh_token", "x"),)))
 
     text = run("metrics").stdout
 
@@ -187,15 +195,18 @@ def test_metrics(run, run_json, save, store, configured):
 
 def test_records_of_a_later_version(run, save):
     """A state or a kind that is not known is "other": no word out of a database is a label."""
-    save()
-    edit("UPDATE token SET kind = 'alias', state = NULL, owner = lower(hex(randomblob(16)))")
-    edit("UPDATE token SET kind = 'header' WHERE id = '00000000000000000000000000000000'")
-    edit("INSERT INTO token SELECT lower(hex(randomblob(16))), version, owner || '', 'x\"}', "
-         "data_key, sealed, user, tenant, client, access, refresh, \"grant\", state, due_at, "
-         "last_used_at FROM token WHERE 0")  # fmt: skip
-    edit("UPDATE token SET kind = 'poem\"}\n' WHERE kind = 'alias'")
+    rows = [save(refresh_token=each, client_id=each) for each in ("a", "b")]
+    which = "id = '{}'".format(rows[0].id.removeprefix("tk_"))
+    edit(f"UPDATE token SET kind = 'poem\"}}\n' WHERE {which}")
+    edit("UPDATE token SET state = 'x\"} 7' WHERE kind = 'row'")
 
-    assert 1 == read(run("metrics").stdout)["tokenkeep_records_stored", "other"]
+    found = read(run("metrics").stdout)
+
+    assert (
+        1
+        == found["tokenkeep_records_stored", "other"]
+        == found["tokenkeep_tokens_stored", "other"]
+    )
 
 
 def test_a_file_for_the_node_exporter(run, save, tmp_path):
@@ -220,7 +231,7 @@ def test_a_file_for_the_node_exporter(run, save, tmp_path):
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "no store", "damaged"])
-def test_what_is_not_written(run, save, tmp_path, damage, store, trouble):
+def test_what_is_not_written(*, run, save, tmp_path, damage, store, trouble):
     """The file stays as it was, whose age tells; or the rest is in it. An error says why."""
     row = save()
     out = tmp_path / "tokenkeep.prom"
