@@ -85,6 +85,7 @@ class Keeper(Opened):
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
         self.meters: Meters = meters or of_this_process()
+        self._counts = self.meters.handed_out
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,
@@ -172,12 +173,12 @@ class Keeper(Opened):
         version, until, ends = self._good.get(token.id, _NOT_GOOD)
         now = self.clock.now()
         if now < until and self.clock.monotonic() < ends and version == token.version:
-            self.meters.handed_out[token.provider or self.providers.default] += 1
+            self._counts[token.provider or self.providers.default] += 1  # there since `_used`
             return token
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._handed_out(self._renewer.valid(token, ask))
+        valid = self._counted(self._renewer.valid(token, ask))
         self._used(valid, now)
         return valid
 
@@ -193,7 +194,7 @@ class Keeper(Opened):
         """
         stored = existing(self.store, token_id)
         ask = Ask(rejected=stored.access_token, insists=True)
-        return self._handed_out(self._renewer.valid(stored, ask))
+        return self._counted(self._renewer.valid(stored, ask))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -219,7 +220,7 @@ class Keeper(Opened):
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
         ask = Ask(issuer=issuer) if is_fresh else ask
-        return self._handed_out(self._renewer.valid(stored, ask))
+        return self._counted(self._renewer.valid(stored, ask))
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -373,8 +374,11 @@ class Keeper(Opened):
         self._good.clear()
         self.store.close()
 
-    def _handed_out(self, token: Token) -> Token:
-        self.meters.handed_out[token.provider or self.providers.default] += 1
+    def _counted(self, token: Token) -> Token:
+        """Count a token that is handed out."""
+        provider = token.provider or self.providers.default
+        self._counts.setdefault(provider, 0)
+        self._counts[provider] += 1
         return token
 
     def _used(self, token: Token, now: float) -> None:
