@@ -132,6 +132,9 @@ class Backend(ABC):
     seconds: for a store that counts the writes of a day. 0 is any age.
     """
 
+    notes_use: bool = True
+    """Whether `touch` does anything."""
+
     def id_for(self, owner: str) -> str | None:  # noqa: ARG002 - for those who override it
         """
         Return the id of the record with an owner. None lets it be random.
