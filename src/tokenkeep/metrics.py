@@ -82,7 +82,7 @@ TOKENS = Metric("tokenkeep.tokens.stored", "gauge", "{token}", ("state",),
 RECORDS = Metric("tokenkeep.records.stored", "gauge", "{record}", ("kind",),
                  "Records of the store beside its tokens")  # fmt: skip
 DUE = Metric("tokenkeep.due.records", "gauge", "{record}", (),
-             "Records with which a sweep has something to do by now")  # fmt: skip
+             "Records that a sweep or keep-fresh has something to do with by now")  # fmt: skip
 DUE_AGE = Metric("tokenkeep.due.age", "gauge", "s", (),
                  "How long the first of them has been waiting")  # fmt: skip
 PENDING = Metric("tokenkeep.due.revocations", "gauge", "{revocation}", (),
