@@ -116,7 +116,9 @@ def test_keys_are_rotated_all_the_same(vault, backend, clock, deed):
     other.beat(clock.now())
 
 
-@pytest.mark.parametrize("odd", ["soon", None, True, [], float("nan"), pytest.param(10**400, id="huge"), -1e300])
+@pytest.mark.parametrize(
+    "odd", ["soon", None, True, [], float("nan"), pytest.param(10**400, id="huge"), -1e300]
+)
 def test_what_is_no_time(vault, backend, clock, odd):
     """It stands in clear: what somebody else has put there is no clock, and harms nobody."""
     put(backend, heartbeat=odd)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenkeep.config import settings as settings
     from tokenkeep.ending import Planned as Planned
     from tokenkeep.events import Event as Event
+    from tokenkeep.freshening import Freshened as Freshened
     from tokenkeep.health import Health as Health
     from tokenkeep.health import Trouble as Trouble
     from tokenkeep.keeper import Keeper as Keeper
@@ -44,6 +45,7 @@ _HOMES = {
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
     "tokenkeep.health": ("Health", "Trouble"),
+    "tokenkeep.freshening": ("Freshened",),
     "tokenkeep.keeper": ("Keeper",),
     "tokenkeep.metrics": ("Census",),
     "tokenkeep.ending": ("Planned",),

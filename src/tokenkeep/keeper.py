@@ -11,14 +11,17 @@ from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.ending import Endings, Planned, planned
 from tokenkeep.errors import (
+    ConfigurationError,
     KeyMissing,
     PolicyEnded,
+    RenewalError,
     StoreConflict,
     StoreTampered,
     TokenKeepError,
     letting_go,
 )
 from tokenkeep.events import Event
+from tokenkeep.freshening import Freshened, Freshening
 from tokenkeep.health import Health, troubles
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
@@ -33,6 +36,7 @@ from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from tokenkeep.policy import Policies
@@ -193,7 +197,7 @@ class Keeper(Opened):
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewed(token, ask)
+        valid = self._handed_out(token, ask)
         self._used(valid, now)
         return valid
 
@@ -208,7 +212,7 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewed(stored, Ask(rejected=stored.access_token, insists=True))
+        return self._handed_out(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -233,7 +237,7 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewed(stored, Ask(issuer=issuer) if is_fresh else ask)
+        return self._handed_out(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -363,6 +367,49 @@ class Keeper(Opened):
             raise troubles[0]
         return swept
 
+    def keep_fresh(
+        self,
+        stop: threading.Event | None = None,
+        *,
+        workers: int = 8,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Freshened:
+        """
+        Renew ahead of need what a policy with ``keep_fresh`` says; see docs/policies.md.
+
+        Any number of processes and hosts may: each token is renewed by one. Whoever asks for
+        one meanwhile is served as ever.
+
+        Args:
+            stop: It goes on until this is set, and ends what it has begun. None renews what
+                is due by now, once.
+            workers: How many calls to providers may be under way at once.
+            on_error: Called, by any of its threads, for a token that could not be renewed;
+                each is tried again in time. None means that they are only logged.
+
+        Raises:
+            ConfigurationError: No policy of the store has ``keep_fresh``.
+            StoreError: The store can't be read, and there is no *stop*.
+        """
+        if not any(rule.keep_fresh for rule in self.store.policies.rules):
+            raise ConfigurationError(
+                "No policy says which tokens to keep fresh",
+                hint='E.g. a file with [[policy]], name = "fresh" and keep_fresh = true, given '
+                "to: tokenkeep policy set FILE",
+            )
+        note = on_error or (lambda _: None)
+        self.store.apply_policies(note)
+        return Freshening(
+            self.store,
+            self.providers,
+            self.clock,
+            errors=self.clock_errors,
+            renewer=self._renewer,
+            workers=workers,
+            stop=stop,
+            note=note,
+        ).run()
+
     def health(self) -> Health:
         """
         Look whether tokens could be handed out and renewed here; no provider is asked.
@@ -408,23 +455,31 @@ class Keeper(Opened):
         self._good.clear()
         self.store.close()
 
+    def _handed_out(self, token: Token, ask: Ask) -> Token:
+        """Do what `_renewed` does, and count it, with how long it took if there was to wait."""
+        provider = token.provider or self.providers.default
+        started = self.clock.monotonic()
+        try:
+            valid = self._renewed(token, ask)
+        except RenewalError as exc:
+            self.meters.waited(provider, self.clock.monotonic() - started, exc)
+            raise
+        if valid is not token:
+            self.meters.waited(provider, self.clock.monotonic() - started)
+        self._counts.setdefault(provider, 0)
+        self._counts[provider] += 1
+        return valid
+
     def _renewed(self, token: Token, ask: Ask) -> Token:
         """Do what `Renewer.valid` does, and write what a policy has ended."""
         try:
-            return self._counted(self._renewer.valid(token, ask))
+            return self._renewer.valid(token, ask)
         except PolicyEnded:
             stored = existing(self.store, str(token.id))
             with letting_go():  # refused it is in any case
                 stored = self._endings.end(stored) or stored
         # It may have been used since it was found, or this host's clock be wrong.
-        return self._counted(self._renewer.valid(stored, ask))
-
-    def _counted(self, token: Token) -> Token:
-        """Count a token that is handed out."""
-        provider = token.provider or self.providers.default
-        self._counts.setdefault(provider, 0)
-        self._counts[provider] += 1
-        return token
+        return self._renewer.valid(stored, ask)
 
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""

@@ -124,7 +124,13 @@ class Attempt:
         self._was = Status.OK
 
     def run(self, token: Token) -> Token | None:
-        """Claim, ask, save. None means: read again and start over."""
+        """Claim, ask, save, and count it. None means: read again and start over."""
+        return self._meters.renewal(self._by(token), self._run, token)
+
+    def _by(self, token: Token) -> str:
+        return token.provider or self._provider.name
+
+    def _run(self, token: Token) -> Token | None:
         # Before the claim's write: a pause during it must count as well.
         self._started = self._clock.monotonic(), self._clock.now()
         self._was = token.status
@@ -132,9 +138,9 @@ class Attempt:
         if held is None:
             return None
         is_sent = False
-        by, profile = held.provider or self._provider.name, self._provider.profile
-        left = None if profile.mint_limit is None else profile.mint_limit - len(held.renewal.mints)
-        self._meters.claimed(by, left)
+        limit = self._provider.profile.mint_limit
+        left = None if limit is None else limit - len(held.renewal.mints)
+        self._meters.claimed(self._by(held), left)
         try:
             entry = self._late.left(held, self._provider)
             if entry is not None:
@@ -155,7 +161,7 @@ class Attempt:
         finally:
             if not is_sent:
                 self._release(held, unsent=True)
-            self._meters.let_go(by)
+            self._meters.let_go(self._by(held))
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""

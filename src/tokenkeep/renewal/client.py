@@ -65,16 +65,7 @@ class Renewer:
             StoreError: The store can't be read or written.
         """
         provider = self._provider_of(token)
-        meters, clock = self._parts.meters, self._parts.clock
-        by, started = token.provider or provider.name, clock.monotonic()
-        try:
-            valid = _Client(self._parts, provider, ask, token).run()
-        except RenewalError as exc:
-            meters.waited(by, clock.monotonic() - started, exc)
-            raise
-        if valid is not token:
-            meters.waited(by, clock.monotonic() - started)
-        return valid
+        return _Client(self._parts, provider, ask, token).run()
 
     def settle(self, entry: Entry) -> Literal["saved", "discarded", "unread"]:
         """Replay a journal entry, and say what became of its answer."""
@@ -216,8 +207,7 @@ class _Client:
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
-        by, meters = token.provider or self._provider.name, self._parts.meters
-        flight = self._flights.start(token_id, lambda: meters.renewal(by, attempt.run, token))
+        flight = self._flights.start(token_id, lambda: attempt.run(token))
         if flight is None:
             if self._flights.is_own(token_id):
                 return self._old_or(too_slow(token, 0.0))
