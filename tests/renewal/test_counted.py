@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from renewal_scenario import USER, World
 
-from tokenkeep import Keeper, LoginNeeded, TokenKeepError, errors
+from tokenkeep import Keeper, LoginNeeded, Policies, Policy, TokenKeepError, errors
 from tokenkeep.metrics import (
     BUDGET,
     CLAIMS,
@@ -203,6 +203,17 @@ def test_claims_are_held(world, keeper_of, seen):
 
     assert [{"scripted": 1}] == during
     assert {"scripted": 0} == seen.values(CLAIMS)
+
+
+def test_ahead_of_need(world, keeper_of, seen):
+    """A renewal that nobody has asked for is one; nobody has waited for it, nor been served."""
+    world.here.store.set_policies(Policies((Policy(name="fresh", keep_fresh=True),)))
+    keeper = keeper_of(world)
+
+    assert 1 == keeper.keep_fresh().renewed
+
+    assert {"scripted/ok": 1} == seen.values(RENEWALS)
+    assert ({}, {}) == (seen.sums(WAIT), seen.values(HANDED_OUT))
 
 
 def test_the_budget(limited, keeper_of, seen):
