@@ -91,6 +91,7 @@ class Vault(Store):
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
             self._header.make()
+        self._journal_at: Path | None = None
         self.journal: Journal = self._own_journal(state)
         self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(
@@ -614,13 +615,19 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header)
+            return FolderJournal(folder, self._header, self._clock.monotonic)
         if self.backend.embedded:
             return Journal()
-        return FolderJournal(lambda: self._journal_folder(state), self._header)
+        below = partial(self._journal_folder, state)
+        return FolderJournal(below, self._header, self._clock.monotonic)
 
     def _journal_folder(self, state: Path | None) -> Path | None:
-        # Each store its own: one must not judge the answers of another's tokens.
-        name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-        where = state or folders.state()
-        return where / "journal" / name if where else None
+        if self._journal_at is None:
+            where = state or folders.state()
+            # Each store its own: one must not judge the answers of another's tokens.
+            name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
+            at = where / "journal" / name if where else None
+            if not self.is_made:
+                return at  # until then it has no id that lasts
+            self._journal_at = at
+        return self._journal_at

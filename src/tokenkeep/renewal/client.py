@@ -207,14 +207,16 @@ class _Client:
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
-        flight = self._flights.start(token_id, lambda: attempt.run(token))
+        here = self._ask.in_thread
+        flight = self._flights.start(token_id, lambda: attempt.run(token), here=here)
         if flight is None:
             if self._flights.is_own(token_id):
                 return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None
-        if not wait([flight], max(0.0, self._deadline - self._clock.monotonic())).done:
+        left = max(0.0, self._deadline - self._clock.monotonic())
+        if not flight.done() and not wait([flight], left).done:
             self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:
