@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from tokenkeep.events import logger
 from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.metrics import Census
 from tokenkeep.policy import End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
@@ -473,6 +475,36 @@ class Vault(Store):
                     self._rows.delete(kept.id, replaces=kept.version)
                     gone += 1
         return gone
+
+    # Seen from outside
+
+    def census(self, now: float, on_error: OnError = None) -> Census:
+        """See `Store.census`; opened is only what is due."""
+        words = {self._rows.mark("state", state)[1]: state.value for state in Status}
+        tokens = Counter(dict.fromkeys(words.values(), 0))
+        beside = Counter(dict.fromkeys(records.BESIDE, 0))
+        for record in self._rows.scan():
+            if record.kind == records.ROW:
+                tokens[words.get(str(record.state), "other")] += 1
+            else:
+                # A database may give anything for a word.
+                beside[record.kind if record.kind in beside else "other"] += 1
+        due, first, pending = 0, 0.0, 0
+        for record in self._rows.due(now):
+            due, first = due + 1, first or record.due_at or 0.0
+            for row in self._open([record], {records.ROW, records.ENDED}, on_error):
+                pending += len(row.renewal.to_revoke)
+        age = now - first if first else None
+        return Census(
+            tokens=dict(tokens),
+            records=dict(beside),
+            due=due,
+            due_age=age,
+            revocations=pending,
+        )
+
+    def beat(self, now: float) -> float | None:
+        return self._header.beat(now)
 
     # Keys
 

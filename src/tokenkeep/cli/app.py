@@ -34,6 +34,8 @@ COMMANDS = {
     "keys": "keys:keys",
     "sql-schema": "sql_schema:sql_schema",
     "doctor": "doctor:doctor",
+    "health": "health:health",
+    "metrics": "metrics:metrics",
     "emulate": "emulate:emulate",
     "demo": "emulate:demo",
 }

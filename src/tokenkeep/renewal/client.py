@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
+    from tokenkeep.metrics import Meters
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
 
@@ -46,9 +47,11 @@ class Renewer:
         report: Callable[..., None],
         *,
         errors: ClockErrors,
+        meters: Meters,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock), Flights())
+        watch, flights = Watch(clock), Flights()
+        self._parts = Parts(store, journal, clock, report, late, errors, watch, flights, meters)
         self._provider_of = provider_of
 
     def valid(self, token: Token, ask: Ask) -> Token:
