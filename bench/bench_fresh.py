@@ -147,12 +147,19 @@ def writing(work: Work) -> Callable[[list[str]], None]:
 
 def work_at(work: Work, gate: Any, results: Any) -> None:
     """Be one process."""
-    do = {"ours": renewing, "floor": writing}[work.whose](work)
-    do(work.ids[:WARM])
-    gate.wait(GRACE)
-    began, cpu = time.time(), time.process_time()
-    do(work.ids[WARM:])
-    results.put(Took(began, time.time(), time.process_time() - cpu))
+    took = None
+    try:
+        do = {"ours": renewing, "floor": writing}[work.whose](work)
+        do(work.ids[:WARM])
+        gate.wait(GRACE)
+        began, cpu = time.time(), time.process_time()
+        do(work.ids[WARM:])
+        took = Took(began, time.time(), time.process_time() - cpu)
+    except BaseException:
+        gate.abort()  # nobody waits for one that failed
+        raise
+    finally:
+        results.put(took)
 
 
 def together(work: Work, processes: int) -> tuple[float, float]:
@@ -166,6 +173,8 @@ def together(work: Work, processes: int) -> tuple[float, float]:
     took = [results.get(timeout=GRACE) for _ in started]
     for process in started:
         process.join()
+    if None in took:
+        raise SystemExit("A process failed: see above")
     n = len(work.ids) - processes * WARM
     lasted = max(each.ended for each in took) - min(each.began for each in took)
     return n / lasted, sum(each.cpu for each in took) / n * 1000
