@@ -15,6 +15,7 @@ from tokenkeep.errors import (
     StoreError,
     letting_go,
 )
+from tokenkeep.metrics import REVOCATIONS, Meters
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.store import existing
 from tokenkeep.swapping import attempts
@@ -35,12 +36,18 @@ class Revocations:
     """End tokens; *report* is called with an event's name, a token and details."""
 
     def __init__(
-        self, store: Store, providers: Providers, clock: Clock, report: Callable[..., None]
+        self,
+        store: Store,
+        providers: Providers,
+        clock: Clock,
+        report: Callable[..., None],
+        meters: Meters,
     ) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
         self._report = report
+        self._meters = meters
 
     def end(self, token_id: str) -> Token:
         """
@@ -84,6 +91,7 @@ class Revocations:
             return token
         if self._newer_login_took(token):
             return self._noted(token, waiting)
+        by = token.provider or self._providers.default
         for asked in waiting:
             try:
                 self._providers.of(token).revoke(asked)
@@ -91,11 +99,13 @@ class Revocations:
                 # Revoked here all the same; where the provider has no
                 # endpoint for it, that is all there is.
                 self._report("revocation_pending", token, error=exc.what)
+                self._meters.note(REVOCATIONS, provider=by, outcome="pending")
                 if isinstance(exc, ProviderUnavailable) and not exc.answered:
                     mute.add(whom)
                     break  # each of the others would wait for it as long
             else:
                 done.append(asked)
+                self._meters.note(REVOCATIONS, provider=by, outcome="confirmed")
         return self._noted(token, done) if done or not waiting else token
 
     def _spent(self, token: Token) -> list[Token]:
