@@ -90,8 +90,6 @@ def _by_policy(
     row: Token, store: Store, endings: Endings, now: float, counts: Counter[str]
 ) -> Token:
     """Return a row as it is once its policies were held to."""
-    if row.ended:
-        return row
     end = store.policies.ending(row)
     if end is None or now < end.at:
         store.put_off(row, now)  # it was used since it was written
