@@ -301,13 +301,17 @@ def _keys_in(plain: Hidden) -> DataKeys:
 
 
 def _ruled_in(plain: Hidden) -> Ruled:
-    found = plain.get("ruled", {})
-    with suppress(ValueError, TypeError, AttributeError, ConfigurationError):
+    found, which = plain.get("ruled", {}), ""
+    try:
         policies = Policies.of_facts(found.get("policies", ()), since=found.get("at"))
         return Ruled(**{**found, "policies": policies})
+    except ConfigurationError as exc:
+        which = f": {exc.what}"
+    except (ValueError, TypeError, AttributeError):
+        pass
     raise StoreTooNew(
-        "The policies of this store say something that this tokenkeep does not know",
-        hint="Upgrade tokenkeep: it would not hold to them",
+        f"The policies of this store say something that this tokenkeep does not know{which}",
+        hint="Upgrade tokenkeep: it would not hold to them. A time zone comes with tzdata",
     )
 
 

@@ -140,7 +140,9 @@ class Policy:
         try:
             zone: tzinfo = ZoneInfo(found[5]) if found[5] else UTC
         except (ValueError, OSError, LookupError) as exc:
-            raise self._error(f"knows no time zone {found[5]!r}", "E.g. Europe/Paris") from exc
+            raise self._error(
+                f"knows no time zone {found[5]!r}", "Is tzdata installed here?"
+            ) from exc
         if begins == ends:
             raise self._error("is quiet all day: it would never renew", "Leave keep_fresh out")
         return begins, ends, zone

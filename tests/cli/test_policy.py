@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import tokenkeep
 from tokenkeep import Policies, Policy, Token, policy_readers
 from tokenkeep.backends import private_file
+from tokenkeep.testing import FakeClock
 
 HOUR, DAY = 3600.0, 86_400.0
 HEAD = "tokenkeep = 1\n"
@@ -231,9 +233,8 @@ def test_doctor(run, save, store, file):
 
     policy_readers.tell(store, "0ld", time.time())
     assert [line[0] for line in told()] == ["ok", "ok"]  # it may still be at it
-    set_at = store.ruled.at
-    store.set_policies(Policies())
-    store._header.rule(type(store.ruled)(**{**vars(store.ruled), "at": set_at - HOUR}))  # noqa: SLF001
+    with tokenkeep.open_store(clock=FakeClock(time.time() - HOUR)) as earlier:
+        earlier.set_policies(Policies())
     late = told()[1]
     assert late[0] == "warning"
     assert "has version 0ld, as it said 2" in late[1]
