@@ -82,7 +82,7 @@ class Header:
         self._record: Record | None = None
         self._looked = monotonic()
         self._keys = _keys_in(_new())
-        self.ruled = Ruled()
+        self.ruled: Ruled = Ruled()
         if not self.is_made:
             expect_new(backend)
 
@@ -208,8 +208,8 @@ class Header:
         return number
 
     def look_now_and_then(self) -> None:
-        """Read it again if that was not done for a minute; not if it was never made."""
-        if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY:
+        """Read it again if that was not done for half a minute; not if it was never made."""
+        if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY / 2:
             self.look()
 
     def rule(self, ruled: Ruled) -> None:

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
     from tokenkeep.store import Store, TokenStore
 
-LOOKS_EVERY = 60.0
+LOOKS_EVERY = 30.0
 """
-How long a token is handed out without looking at it again, in seconds: policies that
-others have set hold from then on.
+How long a token is handed out without looking at it again, in seconds. A store looks for other
+policies as often: what others have set holds within a minute.
 """
 
 FRESH = 60.0

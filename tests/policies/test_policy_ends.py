@@ -143,6 +143,39 @@ def test_tightened(stage):
     assert there.get(other).policy == "short"
 
 
+def test_within_a_minute(stage):
+    """However a process's looks at the store and at a token fall, a minute is enough."""
+    other = stage.host()
+    tokens = [stage.here.login(user=f"u{n}@x:1") for n in range(6)]
+    stage.clock.advance(10 * HOUR)
+    for token in tokens:
+        assert other.get(token) == "ok"
+        stage.clock.advance(11)
+    stage.rule(max_session=9 * HOUR)
+    for token in tokens:
+        other.get(token)
+    stage.clock.advance(59)
+    other.get(tokens[0])
+    stage.clock.advance(1)
+
+    assert all(isinstance(other.get(each), PolicyEnded) for each in tokens)
+
+
+@pytest.mark.parametrize("first", [0, 14, 29])
+def test_looks_that_fall_badly(stage, first):
+    """Also where the store was looked at right before, and the token right after."""
+    other, token = stage.host(), stage.here.login()
+    stage.clock.advance(10 * HOUR)
+    assert other.get(stage.here.login(user="ben@example.com:1")) == "ok"
+    stage.rule(max_session=9 * HOUR)
+    stage.clock.advance(first)
+    other.get(token)
+
+    stage.clock.advance(MINUTE - first)
+
+    assert isinstance(other.get(token), PolicyEnded)
+
+
 def test_loosened(stage):
     """What is loosened, or gone, takes nothing back that it has ended."""
     stage.rule(name="short", max_session=HOUR)
