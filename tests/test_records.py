@@ -42,7 +42,10 @@ TOKEN = Token(
     updated_at=7.0,
     last_used_at=8.0,
     extra={"instance_url": "https://x.example", "expires": [1, None]},
-    history=(Happening(what="login", at=1.0), Happening(what="failed", at=2.0, by="h", count=3, since=1.5)),
+    history=(
+        Happening(what="login", at=1.0),
+        Happening(what="failed", at=2.0, by="h", count=3, since=1.5),
+    ),
     renewal=Renewal(
         claim=CLAIM,
         mints=(1.5, 2.5),
@@ -108,7 +111,7 @@ def test_there_and_back(kept):
 
 
 def test_an_older_history():
-    """A run that does not say when it began, began when it was last: so the oldest rows have it."""
+    """A run that does not say when it began is one as older rows have it: its last time counts."""
     older = sealed_anew(seal(TOKEN), lambda plain: plain.replace(b'"h",3,1.5]', b'"h",3]'))
 
     last = records.unseal(older, KEYS).history[-1]

@@ -97,7 +97,7 @@ class Happening:
     at: float
     by: str | None = None
     count: int = 1
-    since: float = field(default=None)  # type: ignore[arg-type]  # never None, see below
+    since: float = field(default=None)  # type: ignore[assignment]  # never None, see below
 
     def __post_init__(self) -> None:
         if self.since is None:

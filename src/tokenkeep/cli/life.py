@@ -25,7 +25,7 @@ _UNITS = {"d": "days", "h": "hours", "min": "minutes", "s": "seconds"}
 
 
 def told(history: Sequence[Happening], now: float) -> list[str]:
-    """Return a sentence for each run of a history, the oldest first, at a time in epoch seconds."""
+    """Return a sentence for each run of a history, the oldest first; *now* is in epoch seconds."""
     return [_sentence(each, now) for each in history] or ["nothing is known of its life"]
 
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
+from tokenkeep.cli import completion
+from tokenkeep.cli.description import describe, in_words, lived, named, summary
+from tokenkeep.cli.filters import by_email, matching
+from tokenkeep.cli.life import told
 from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
@@ -21,24 +24,32 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_FIELDS: Columns = dict.fromkeys(FIELDS, 0)
-_DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
-"""What fits into 80 columns."""
-
+_LIVED: Columns = dict.fromkeys(("id", "user", "told"), 0)
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
 
 
-def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
+def selects_token(
+    command: Callable[..., None], *, even_closed: bool = False, or_many: str | None = None
+) -> Any:
     """
     Give a command the options that say which token.
 
     It is called with its session, its keeper, the token and its own options. With *even_closed*
-    a row that does not open is found by its id alone; nothing else of it is known then.
+    a row that does not open is found by its id alone; nothing else of it is known then. With its
+    own flag *or_many* it gets a partial token instead, for all that this leaves.
     """
 
-    @click.argument("token_id", metavar="[ID]", required=False, type=filled)
-    @click.option("--user", metavar="EMAIL:ZGID", type=filled, help="Whose, as the SDK says it.")
+    @click.argument(
+        "token_id", metavar="[ID]", required=False, type=filled, shell_complete=completion.ids
+    )
+    @click.option(
+        *("--user", "user"),
+        metavar="EMAIL[:ZGID]",
+        type=filled,
+        shell_complete=completion.users,
+        help="Whose, as the SDK says it.",
+    )
     @click.option("--client-id", metavar="ID", type=filled, help="Only of this client.")
     @click.option("--environment", metavar="NAME", type=filled, help="Only of this environment.")
     @click.option("--data-center", metavar="NAME", type=filled, help="Only of this data centre.")
@@ -46,10 +57,15 @@ def selects_token(command: Callable[..., None], *, even_closed: bool = False) ->
     @wraps(command)
     def run(session: Session, token_id: str | None, **given: Any) -> None:
         asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
+        if or_many and given[or_many]:
+            if asked.id:
+                raise click.UsageError("Say an ID or --all")
+            command(session, session.keeper(), asked, **given)
+            return
         if bool(asked.id) == bool(asked.user):
             raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
         try:
-            token = find(session.vault(), asked)
+            token = find(session, asked)
         except StoreTampered as exc:
             token = Token(id=exc.token_id)
             if not even_closed or token != asked:
@@ -59,16 +75,18 @@ def selects_token(command: Callable[..., None], *, even_closed: bool = False) ->
     return run
 
 
-def find(vault: Vault, asked: Token) -> Token:
+def find(session: Session, asked: Token) -> Token:
     """
     Return the stored token that is meant, whatever its status.
 
     By its id, or by how that begins, as listings on a terminal show ids. It has to begin with
-    ``tk_``: anything else may be somebody's own id. `TokenNotFound` says what was asked for.
+    ``tk_``: anything else may be somebody's own id. By its user, or by the e-mail address of the
+    only user who has it. `TokenNotFound` says what was asked for.
     """
+    vault = session.vault()
     given = {f"--{name.replace('_', '-')}": getattr(asked, name) for name in _NARROWING}
     try:
-        found = vault.find_token(asked) or _begun(vault, asked)
+        found = vault.find_token(asked) or _begun(vault, asked) or by_email(session, asked)
     except AmbiguousLookup as exc:
         for option in given:
             exc.hint = str(exc.hint).replace(option[2:].replace("-", "_"), option)
@@ -95,31 +113,46 @@ def _begun(vault: Vault, asked: Token) -> Token | None:
     return vault.find_token(asked.but(id=begun[0].id)) if begun else None
 
 
-@click.command("list")
-@pass_session
-def list_tokens(session: Session) -> None:
-    """
-    List the stored tokens.
-
-    In a pipe one line each, tab-separated: id, user, provider, data centre,
-    environment, status, and the seconds that the access token and the login
-    have left, where that is known.
-    """
-    clock, columns = session.keeper().clock, _DRAWN if session.draws else _FIELDS
-    with told_last() as troubles:
-        tokens = session.vault().iter_tokens(on_error=troubles.append)
-        found = (summary(each, clock.now()) for each in tokens)
-        if session.draws:
-            found = (each | {"place": place(each)} for each in found)
-        session.rows(columns, found)
-
-
 @click.command()
 @selects_token
 def show(session: Session, keeper: Keeper, token: Token) -> None:
     """Show all about a token that is not secret."""
-    found = describe(keeper, token)
-    session.facts(found, {name: in_words(name, found[name]) for name in found})
+    found, lived = describe(keeper, token), told(token.history, keeper.clock.now())
+    words = {name: in_words(name, found[name]) for name in found if name != "history"}
+    session.facts(found, {**words, "history": lived})
+
+
+@click.command()
+@click.option(
+    "--all", "of_all", is_flag=True, help="Of all tokens, or all that the options leave."
+)
+@partial(selects_token, or_many="of_all")
+def history(session: Session, keeper: Keeper, token: Token, *, of_all: bool) -> None:
+    """
+    Tell what happened to a token: the last 16 events, a run of the same as one.
+
+    With --json for export: one document, with --all one a line.
+    """
+    now = keeper.clock.now()
+    if not of_all:
+        sentences = "\n".join(visible(each) for each in told(token.history, now))
+        session.answer(sentences, lived(token))
+        return
+    with told_last() as troubles:
+        tokens = matching(session.vault(), token, on_error=troubles.append)
+        if session.draws:
+            for each in tokens:
+                lines = [named(each), *(f"  {sentence}" for sentence in told(each.history, now))]
+                session.answer("\n".join(map(visible, lines)), None)
+            return
+        lives = (lived(each) for each in tokens)
+        if not session.json:
+            lives = (
+                lived(each) | {"told": sentence}
+                for each in tokens
+                for sentence in told(each.history, now)
+            )
+        session.rows(_LIVED, lives)
 
 
 @click.command()
@@ -135,10 +168,10 @@ def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> No
     access = valid.access_token or ""
     authorization = f"{keeper.providers.of(valid).authorization_scheme} {access}"
     facts = describe(keeper, valid)
-    told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
+    good_for = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
     session.answer(
         f"Authorization: {authorization}" if header else access,
-        {"access_token": access, "authorization": authorization, **told},
+        {"access_token": access, "authorization": authorization, **good_for},
     )
 
 
@@ -188,12 +221,12 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     """
     confirm(f"Delete {visible(named(token))}?", yes=yes)
     was = keeper.delete(str(token.id)) or token
-    told = named(was)
+    name = named(was)
     if was.renewal.to_revoke:
-        told = _ended(was)
+        name = _ended(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
-        told += "; it was not revoked and goes on working at the provider"
-    session.tell(f"Deleted {told}", _deleted(keeper, was))
+        name += "; it was not revoked and goes on working at the provider"
+    session.tell(f"Deleted {name}", _deleted(keeper, was))
 
 
 @click.command()
