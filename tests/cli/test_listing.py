@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tokenkeep import Status, Token
+from tokenkeep import Policies, Policy, Status, Token
 
 DAY = 86_400.0
 ANA, BOB, DORA = "ana@example.com:6000123", "bob@example.com:6000124", "dora@example.com:6000123"
@@ -109,7 +109,11 @@ def test_pages(listed, people, order):
 def test_what_can_t_be_asked(run, people):
     """What is mistyped is named; nothing else is listed instead."""
     for args, status, said in (
-        ("--ends-within 7days", 2, "'7days' is no time span. Say 90s, 15min, 12h, 7d or 2w"),
+        (
+            "--ends-within 7days",
+            2,
+            "'7days' is no time span. Write a number with its unit: 90s, 15min, 12h, 7d, 2w",
+        ),
         ("--data-center mars", 2, "no data centre 'mars'. Known are us, eu"),
         ("--environment prod", 2, "no environment 'prod'"),
         ("--provider acme", 2, "acme"),
@@ -216,6 +220,14 @@ def test_status(run, run_json, people, store):
     assert re.search(rf"works\tus\t20\S+Z\t{BOB}\n", told)
     store.swap(people["bob"].but(refresh_expires_at=1.0))
     assert 1 == run_json("status")["login_needed"]
+    store.set_policies(Policies([Policy(name="day", max_session=DAY)]))
+    ends = [
+        each["ends_at"] - time.time() for each in run_json("status")["logins"] if each["ends_at"]
+    ]
+    assert max(ends) <= DAY
+    ana = store.reread(people["ana"].id)
+    store.swap(ana.but(logged_in_at=time.time() - 2 * DAY))
+    assert 2 == run_json("status")["login_needed"]
     assert (0, "") == (run("status", "--quiet").exit_code, run("status", "-q").output)
 
 

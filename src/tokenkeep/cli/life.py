@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokenkeep.cli.session import time_left
 from tokenkeep.clock import CLOCK_TOLERANCE, moment
+from tokenkeep.policy import by_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def told(history: Sequence[Happening], now: float) -> list[str]:
 
 def _sentence(run: Happening, now: float) -> str:
     deed, by = _DEEDS.get(run.what, (run.what, "by"))
-    if run.what == "revoked" and run.by and run.by.startswith("policy "):
+    if run.what == "revoked" and run.by and run.by.startswith(by_policy("")):
         deed = "ended"
     who = f" {by} {run.by}" if run.by else ""
     if run.count == 1:

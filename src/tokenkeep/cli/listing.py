@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tokenkeep.errors import TokenKeepError
-    from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
 _FIELDS: Columns = dict.fromkeys(FIELDS, 0)
@@ -185,15 +184,15 @@ def status(session: Session) -> None:
     Exits with 0 if a login works, with 4 if one is needed, and with 3 if there
     is none, or no store. With --quiet it says nothing.
     """
-    vault, keeper, few = session.vault(), session.keeper(), list[dict[str, Any]]()
+    vault, now, few = session.vault(), session.keeper().clock.now(), list[dict[str, Any]]()
     counts = dict.fromkeys(_STANDINGS, 0)
     with told_last() as troubles:
         with session.progress("Looking"):
             for token in vault.iter_tokens(on_error=troubles.append):
-                standing = _standing(keeper, token)
-                counts[standing] += 1
+                login = _login(token, vault, now)
+                counts[login["state"]] += 1
                 if len(few) <= _FEW:
-                    few.append(_login(token, standing))
+                    few.append(login)
         shown = few if len(few) <= _FEW else []
         _tell(session, {"store": vault.describe(), **counts, "logins": shown})
     if not counts["works"]:
@@ -208,22 +207,26 @@ _STANDINGS = {
 """How a login stands, and how one or several are told."""
 
 
-def _standing(keeper: Keeper, token: Token) -> str:
+def _login(token: Token, vault: Vault, now: float) -> dict[str, Any]:
+    """Return of a stored token whose login it is, where, how it stands, and until when."""
     profile = Profile()  # the usual habits, where its provider is not known here
     with suppress(UnknownName):
-        profile = keeper.providers.of(token).profile
-    now = keeper.clock.now()
-    verdict = decide(keeper.clock_errors.local(token), now, profile).verdict
+        profile = vault.providers.of(token).profile
+    verdict = decide(token, now, profile, policies=vault.policies).verdict
+    end, by_policy = login_ends(token), vault.policies.ending(token)
+    has_ended = end is not None and end <= now and not is_usable(token, now)
+    standing = "works"
     if verdict is Verdict.REVOKED:
-        return "revoked"
-    has_ended = (login_ends(token) or math.inf) <= now and not is_usable(token, now)
-    return "login_needed" if has_ended or verdict is Verdict.LOGIN_NEEDED else "works"
-
-
-def _login(token: Token, standing: str) -> dict[str, Any]:
+        standing = "revoked"
+    elif has_ended or verdict in (Verdict.LOGIN_NEEDED, Verdict.ENDED):
+        standing = "login_needed"
     said = ("id", "user", "provider", "data_center", "environment")
-    facts = {name: getattr(token, name) for name in said}
-    return facts | {"state": standing, "ends_at": login_ends(token)}
+    ends = [at for at in (end, by_policy and by_policy.at) if at is not None]
+    return {
+        **{name: getattr(token, name) for name in said},
+        "state": standing,
+        "ends_at": min(ends, default=None),
+    }
 
 
 def _tell(session: Session, facts: dict[str, Any]) -> None:

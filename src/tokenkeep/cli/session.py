@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import sys
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from tokenkeep.backends import file_of
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.errors import visible
 from tokenkeep.lookup import trimmed
+from tokenkeep.policy import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,9 +35,6 @@ Columns = dict[str, int]
 
 _LOOKED_AT, _LEAST = 100, 8
 """Rows by which a listing is fitted to a terminal; places that its last column has in any case."""
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)")
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 _TOLD = ("renewal_failed: ", "login_needed: ", "unreadable: ")
 """How the log begins to tell of what a command's own result or error says too."""
@@ -258,11 +255,11 @@ def time_left(seconds: float | None) -> str | None:
 
 
 def span(text: str) -> float:
-    """Return an option's time span in seconds: ``90s``, ``15min``, ``12h``, ``7d``, ``2w``."""
-    found = _SPAN.fullmatch(trimmed(text))
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no time span. Say 90s, 15min, 12h, 7d or 2w")
-    return float(found[1]) * _UNITS[found[2]]
+    """Return an option's time span in seconds."""
+    try:
+        return seconds_of(text)
+    except errors.ConfigurationError as exc:
+        raise click.BadParameter(str(exc)) from exc
 
 
 def pass_session(command: Callable[..., None]) -> Callable[..., None]:
