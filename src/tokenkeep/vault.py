@@ -280,7 +280,7 @@ class Vault(Store):
         start = None if after is None else records.record_id(after)
         found = self._rows.scan(marks[0] if marks else None, after=start)
         for token in self._open(found, {records.ROW}, on_error or closed.append):
-            if self._rows.its(token, marks).issuperset(marks):
+            if not marks or self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]

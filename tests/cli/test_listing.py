@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tokenkeep import Policies, Policy, Status, Token
+from tokenkeep import Policies, Policy, Status, Token, records
 
 DAY = 86_400.0
 ANA, BOB, DORA = "ana@example.com:6000123", "bob@example.com:6000124", "dora@example.com:6000123"
@@ -130,21 +130,19 @@ def test_what_can_t_be_asked(run, people):
 
 def test_a_page_reads_by_marks(run, people, environment):
     """Of an organisation, a client or a state no other row is opened."""
-    opened = []
-    unseal = people_module().unseal
-    environment.setattr(people_module(), "unseal", lambda *args: opened.append(1) or unseal(*args))
+    opened, unseal = [], records.unseal
+    environment.setattr(records, "unseal", lambda *args: opened.append(1) or unseal(*args))
 
-    for args, most in (("--state revoked", 1), ("--client-id c2 --state ok", 1), ("", 5)):
+    for args, most in (
+        ("--state revoked", 1),
+        ("--client-id c2 --state ok", 1),
+        (f"--client-id {people['ana'].client_id} --state revoked", 1),
+        (f"--user {ANA} --organisation 6000123", 2),
+        ("", 5),
+    ):
         opened.clear()
         run("list", *args.split())
         assert len(opened) == most, args
-    assert people
-
-
-def people_module():
-    from tokenkeep import records
-
-    return records
 
 
 @pytest.mark.parametrize(
