@@ -186,7 +186,7 @@ def drawn(width, *args):
 def test_wide_letters(store, environment):
     """What takes two places is cut by what is seen; who has no name is shown by the id."""
     environment.setenv("NO_COLOR", "1")
-    store.save_token(Token(user="北" * 40, access_token="a", client_id="c"))
+    store.save_token(Token(user="北" * 25, access_token="a", client_id="c"))
     nameless = store.save_token(Token(access_token="b", client_id="c"))
 
     lines = drawn(60, "list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,6 @@ def ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Com
 
 def _begun(ctx: click.Context, prefix: str) -> list[Token]:
     """Return the first tokens whose ids begin so; none at any error, or if it takes too long."""
-    logging.getLogger("tokenkeep").addHandler(logging.NullHandler())
     session = ctx.find_object(Session) or Session()
 
     def look() -> list[Token]:

@@ -14,6 +14,7 @@ from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len, set_cell_size  # a letter may take two places on a terminal
 
 from tokenkeep import errors
 from tokenkeep.backends import file_of
@@ -157,7 +158,7 @@ class Session:
         rest, left, last = iter(found), dict(columns), list(columns)[-1]
         first = list(islice(rest, _LOOKED_AT))
         terminal = shutil.get_terminal_size().columns
-        room = min(max((len(_cell(each[last])) for each in first), default=0), terminal // 2)
+        room = min(max((cell_len(_cell(each[last])) for each in first), default=0), terminal // 2)
         for name in drops:
             if _taken(left) + room > terminal:
                 left.pop(name, None)
@@ -208,8 +209,6 @@ def _cell(value: object) -> str:
 
 def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
     """Return a row for people: each field cut to its column, times in words."""
-    from rich.cells import cell_len, set_cell_size  # what a terminal draws is not one place each
-
     line = ""
     for name, width in columns.items():
         is_time = name.endswith("_in") and not isinstance(row[name], str)
