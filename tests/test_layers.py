@@ -20,7 +20,7 @@ LAYERS = (
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "ending"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},

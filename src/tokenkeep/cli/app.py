@@ -30,6 +30,7 @@ COMMANDS = {
     "logout": "tokens:logout",
     "delete": "tokens:delete",
     "sweep": "tokens:sweep",
+    "keep-fresh": "fresh:keep_fresh",
     "import": "moving:import_command",
     "copy": "moving:copy",
     "export": "moving:export",
