@@ -68,11 +68,12 @@ def is_alone(vault: Vault, user: str | None) -> bool:
     )
 
 
-def by_email(session: Session, asked: Token) -> Token | None:
+def whole_name(session: Session, asked: Token) -> str | None:
     """
-    Return the token of the one user who has this e-mail address. None if nobody has.
+    Return who is meant by an e-mail address alone, if just one stored user has it.
 
-    All tokens of the client are read, of all clients if it is not given.
+    None if nobody has it, or the user is not said by that. All tokens of the client are
+    read, of all clients if it is not given; those of other places don't count.
 
     Raises:
         AmbiguousLookup: Several have it, or may have; no other is hit instead.
@@ -96,4 +97,4 @@ def by_email(session: Session, asked: Token) -> Token | None:
             user=email,
             hint=f"Say who is meant: --user {users.pop()}",
         )
-    return vault.find_token(asked.but(user=users.pop())) if users else None
+    return users.pop() if users else None

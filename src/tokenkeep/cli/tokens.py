@@ -11,7 +11,7 @@ import click
 
 from tokenkeep.cli import completion
 from tokenkeep.cli.description import describe, in_words, lived, named, summary
-from tokenkeep.cli.filters import by_email, matching
+from tokenkeep.cli.filters import matching, whole_name
 from tokenkeep.cli.life import told
 from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
@@ -27,49 +27,58 @@ if TYPE_CHECKING:
 _LIVED: Columns = dict.fromkeys(("id", "user", "told"), 0)
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
+_OPTIONS = (
+    ("--user", "EMAIL[:ZGID]", "Whose, as the SDK says it."),
+    ("--client-id", "ID", "Only of this client."),
+    ("--environment", "NAME", "Only of this environment."),
+    ("--data-center", "NAME", "Only of this data centre."),
+)
 
 
-def selects_token(
-    command: Callable[..., None], *, even_closed: bool = False, or_many: str | None = None
-) -> Any:
+def says_which(command: Callable[..., None]) -> Any:
+    """Give a command the options that say which token; `meant` takes them."""
+    for name, metavar, text in reversed(_OPTIONS):
+        given: dict[str, Any] = {"metavar": metavar, "help": text, "type": filled}
+        if name == "--user":
+            given["shell_complete"] = completion.users
+        command = click.option(name, **given)(command)
+    given = {"metavar": "[ID]", "required": False, "type": filled}
+    return click.argument("token_id", shell_complete=completion.ids, **given)(command)
+
+
+def meant(
+    session: Session, token_id: str | None, given: dict[str, Any], *, even_closed: bool = False
+) -> Token:
     """
-    Give a command the options that say which token.
+    Return the stored token that the options of `says_which` say, and take them out of *given*.
 
-    It is called with its session, its keeper, the token and its own options. With *even_closed*
-    a row that does not open is found by its id alone; nothing else of it is known then. With its
-    own flag *or_many* it gets a partial token instead, for all that this leaves.
+    With *even_closed* a row that does not open is found by its id alone; nothing else of it
+    is known then.
+    """
+    asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
+    if bool(asked.id) == bool(asked.user):
+        raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
+    try:
+        return find(session, asked)
+    except StoreTampered as exc:
+        token = Token(id=exc.token_id)
+        if not even_closed or token != asked:
+            raise
+        return token
+
+
+def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
+    """
+    Give a command the options that say which token; *even_closed* is as for `meant`.
+
+    It is called with its session, its keeper, the token and its own options.
     """
 
-    @click.argument(
-        "token_id", metavar="[ID]", required=False, type=filled, shell_complete=completion.ids
-    )
-    @click.option(
-        *("--user", "user"),
-        metavar="EMAIL[:ZGID]",
-        type=filled,
-        shell_complete=completion.users,
-        help="Whose, as the SDK says it.",
-    )
-    @click.option("--client-id", metavar="ID", type=filled, help="Only of this client.")
-    @click.option("--environment", metavar="NAME", type=filled, help="Only of this environment.")
-    @click.option("--data-center", metavar="NAME", type=filled, help="Only of this data centre.")
+    @says_which
     @pass_session
     @wraps(command)
     def run(session: Session, token_id: str | None, **given: Any) -> None:
-        asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
-        if or_many and given[or_many]:
-            if asked.id:
-                raise click.UsageError("Say an ID or --all")
-            command(session, session.keeper(), asked, **given)
-            return
-        if bool(asked.id) == bool(asked.user):
-            raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
-        try:
-            token = find(session, asked)
-        except StoreTampered as exc:
-            token = Token(id=exc.token_id)
-            if not even_closed or token != asked:
-                raise
+        token = meant(session, token_id, given, even_closed=even_closed)
         command(session, session.keeper(), token, **given)
 
     return run
@@ -86,7 +95,9 @@ def find(session: Session, asked: Token) -> Token:
     vault = session.vault()
     given = {f"--{name.replace('_', '-')}": getattr(asked, name) for name in _NARROWING}
     try:
-        found = vault.find_token(asked) or _begun(vault, asked) or by_email(session, asked)
+        found = vault.find_token(asked) or _begun(vault, asked)
+        if found is None and (whole := whole_name(session, asked)):
+            found = vault.find_token(asked.but(user=whole))
     except AmbiguousLookup as exc:
         for option in given:
             exc.hint = str(exc.hint).replace(option[2:].replace("-", "_"), option)
@@ -123,23 +134,25 @@ def show(session: Session, keeper: Keeper, token: Token) -> None:
 
 
 @click.command()
-@click.option(
-    "--all", "of_all", is_flag=True, help="Of all tokens, or all that the options leave."
-)
-@partial(selects_token, or_many="of_all")
-def history(session: Session, keeper: Keeper, token: Token, *, of_all: bool) -> None:
+@click.option("--all", "every", is_flag=True, help="Of all tokens, or all that the options leave.")
+@says_which
+@pass_session
+def history(session: Session, token_id: str | None, *, every: bool, **given: Any) -> None:
     """
     Tell what happened to a token: the last 16 events, a run of the same as one.
 
     With --json for export: one document, with --all one a line.
     """
-    now = keeper.clock.now()
-    if not of_all:
-        sentences = "\n".join(visible(each) for each in told(token.history, now))
-        session.answer(sentences, lived(token))
+    now = session.keeper().clock.now()
+    if not every:
+        token = meant(session, token_id, given)
+        said = "\n".join(visible(each) for each in told(token.history, now))
+        session.answer(said, lived(token))
         return
+    if token_id:
+        raise click.UsageError("An ID is one token, --all is all that the options leave")
     with told_last() as troubles:
-        tokens = matching(session.vault(), token, on_error=troubles.append)
+        tokens = matching(session.vault(), Token(**given), on_error=troubles.append)
         if session.draws:
             for each in tokens:
                 lines = [named(each), *(f"  {sentence}" for sentence in told(each.history, now))]
@@ -194,7 +207,7 @@ def revoke(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     revoked = keeper.revoke(str(token.id))
-    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked))
+    session.tell(f"Revoked {ended_in_words(revoked)}", describe(keeper, revoked))
 
 
 @click.command()
@@ -206,7 +219,7 @@ def logout(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     ended = keeper.end(str(token.id))
-    session.tell(f"Logged out {_ended(ended)}", _deleted(keeper, ended))
+    session.tell(f"Logged out {ended_in_words(ended)}", _deleted(keeper, ended))
 
 
 @click.command()
@@ -223,7 +236,7 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     was = keeper.delete(str(token.id)) or token
     name = named(was)
     if was.renewal.to_revoke:
-        name = _ended(was)
+        name = ended_in_words(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
         name += "; it was not revoked and goes on working at the provider"
     session.tell(f"Deleted {name}", _deleted(keeper, was))
@@ -252,7 +265,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise click.ClickException("Nothing was done")
 
 
-def _ended(token: Token) -> str:
+def ended_in_words(token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
     if not token.renewal.to_revoke:
         return f"{named(token)}; the provider has confirmed it"
