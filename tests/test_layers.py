@@ -16,8 +16,8 @@ ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
-    {"saving", "records", "header", "store", "decision", "clock_errors", "journal"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "lanes"},
+    {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "selection"},
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
     {"keeper", "revoking", "sweeping"},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tokenkeep.errors import OnError
     from tokenkeep.journal import Journal
     from tokenkeep.providers import Providers
-    from tokenkeep.token import Claim, Token
+    from tokenkeep.token import Claim, Status, Token
 
 
 class Opened:
@@ -178,6 +178,31 @@ class Store(TokenStore):
     def delete_token(self, token_id: str) -> None:
         """See `TokenStore.delete_token`."""
         self.delete_version(token_id, None)
+
+    @abstractmethod
+    def iter_tokens(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        status: Status | None = None,
+        on_error: OnError = None,
+    ) -> Iterator[Token]:
+        """
+        Yield tokens without holding them all; see `tokenkeep.selection` for more conditions.
+
+        What is said of them spares reading others, where the store can look by it. Where it
+        can't, others are among what is yielded.
+
+        Args:
+            user: Only this user's. None means everybody's.
+            client_id: Only this client's, likewise.
+            tenant: Only this organisation's, likewise.
+            status: Only those in this state, likewise.
+            on_error: As for the others. None raises the first such error once all others were
+                yielded.
+        """
 
     @abstractmethod
     def delete_version(self, token_id: str, version: str | None) -> None:

@@ -12,7 +12,7 @@ from tokenkeep.errors import TokenKeepError, telling
 if TYPE_CHECKING:
     from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
-    from tokenkeep.revoking import Revocations, Whom
+    from tokenkeep.revoking import Revocations
     from tokenkeep.store import Store
 
 _Note = Callable[[TokenKeepError], None]
@@ -56,14 +56,8 @@ def sweep(
         with telling(note):  # its row does not open, or its provider is gone
             counts[renewer.settle(entry)] += 1
     counts["deleted"] = store.tidy(now, note)
-    mute: set[Whom] = set()
-    for due in store.due(now, note):
-        with telling(note):
-            # Read again: with a slow provider its page was read minutes ago, and its user
-            # may have logged in since.
-            row = due if due.ended else store.reread(str(due.id))
-            if row is not None:
-                left = revocations.confirm(row, mute).renewal.to_revoke
-                if row.renewal.to_revoke:
-                    counts["unconfirmed" if left else "revoked"] += 1
+    left = (row for row in store.due(now, note) if row.renewal.to_revoke or row.ended)
+    for asked in revocations.confirm_each(left, note):
+        if asked.had_some:
+            counts["unconfirmed" if asked.token.renewal.to_revoke else "revoked"] += 1
     return Swept(**counts)

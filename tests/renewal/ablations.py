@@ -126,7 +126,7 @@ ABLATIONS = {
             "            dead = saving.died(",
             "            self._providers.of(token).revoke(token)\n            dead = saving.died(",
         ),
-        "revoke, kept": ("error=exc.what)", "error=exc.what), done.append(asked)"),
+        "revoke, kept": ("errors.append(exc.what)", "done.append(each)"),
     },
     # One login, one row.
     "saving.py": {
