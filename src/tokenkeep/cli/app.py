@@ -23,7 +23,7 @@ COMMANDS = {
     "show": "tokens:show",
     "token": "tokens:token",
     "renew": "tokens:renew",
-    "revoke": "tokens:revoke",
+    "revoke": "revoking:revoke",
     "logout": "tokens:logout",
     "delete": "tokens:delete",
     "sweep": "tokens:sweep",

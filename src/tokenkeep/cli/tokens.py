@@ -27,33 +27,54 @@ _DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires
 
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
+_OPTIONS = (
+    ("--user", "EMAIL:ZGID", "Whose, as the SDK says it."),
+    ("--client-id", "ID", "Only of this client."),
+    ("--environment", "NAME", "Only of this environment."),
+    ("--data-center", "NAME", "Only of this data centre."),
+)
+
+
+def says_which(command: Callable[..., None]) -> Any:
+    """Give a command the options that say which token; `meant` takes them."""
+    for name, metavar, text in reversed(_OPTIONS):
+        command = click.option(name, metavar=metavar, type=filled, help=text)(command)
+    return click.argument("token_id", metavar="[ID]", required=False, type=filled)(command)
+
+
+def meant(
+    session: Session, token_id: str | None, given: dict[str, Any], *, even_closed: bool = False
+) -> Token:
+    """
+    Return the stored token that the options of `says_which` say, and take them out of *given*.
+
+    With *even_closed* a row that does not open is found by its id alone; nothing else of it
+    is known then.
+    """
+    asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
+    if bool(asked.id) == bool(asked.user):
+        raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
+    try:
+        return find(session.vault(), asked)
+    except StoreTampered as exc:
+        token = Token(id=exc.token_id)
+        if not even_closed or token != asked:
+            raise
+        return token
 
 
 def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
     """
-    Give a command the options that say which token.
+    Give a command the options that say which token; *even_closed* is as for `meant`.
 
-    It is called with its session, its keeper, the token and its own options. With *even_closed*
-    a row that does not open is found by its id alone; nothing else of it is known then.
+    It is called with its session, its keeper, the token and its own options.
     """
 
-    @click.argument("token_id", metavar="[ID]", required=False, type=filled)
-    @click.option("--user", metavar="EMAIL:ZGID", type=filled, help="Whose, as the SDK says it.")
-    @click.option("--client-id", metavar="ID", type=filled, help="Only of this client.")
-    @click.option("--environment", metavar="NAME", type=filled, help="Only of this environment.")
-    @click.option("--data-center", metavar="NAME", type=filled, help="Only of this data centre.")
+    @says_which
     @pass_session
     @wraps(command)
     def run(session: Session, token_id: str | None, **given: Any) -> None:
-        asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
-        if bool(asked.id) == bool(asked.user):
-            raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
-        try:
-            token = find(session.vault(), asked)
-        except StoreTampered as exc:
-            token = Token(id=exc.token_id)
-            if not even_closed or token != asked:
-                raise
+        token = meant(session, token_id, given, even_closed=even_closed)
         command(session, session.keeper(), token, **given)
 
     return run
@@ -154,18 +175,6 @@ def renew(session: Session, keeper: Keeper, token: Token) -> None:
 
 @click.command()
 @selects_token
-def revoke(session: Session, keeper: Keeper, token: Token) -> None:
-    """
-    Revoke a token: here at once, and at the provider.
-
-    If the provider can't be reached, "tokenkeep sweep" goes on trying.
-    """
-    revoked = keeper.revoke(str(token.id))
-    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked))
-
-
-@click.command()
-@selects_token
 def logout(session: Session, keeper: Keeper, token: Token) -> None:
     """
     Revoke a token at the provider and delete it, in one.
@@ -173,7 +182,7 @@ def logout(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     ended = keeper.end(str(token.id))
-    session.tell(f"Logged out {_ended(ended)}", _deleted(keeper, ended))
+    session.tell(f"Logged out {ended_in_words(ended)}", _deleted(keeper, ended))
 
 
 @click.command()
@@ -190,7 +199,7 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     was = keeper.delete(str(token.id)) or token
     told = named(was)
     if was.renewal.to_revoke:
-        told = _ended(was)
+        told = ended_in_words(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
         told += "; it was not revoked and goes on working at the provider"
     session.tell(f"Deleted {told}", _deleted(keeper, was))
@@ -219,7 +228,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise click.ClickException("Nothing was done")
 
 
-def _ended(token: Token) -> str:
+def ended_in_words(token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
     if not token.renewal.to_revoke:
         return f"{named(token)}; the provider has confirmed it"
