@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper as Keeper
     from tokenkeep.providers import Provider as Provider
     from tokenkeep.providers import Providers as Providers
+    from tokenkeep.revoking import Revoked as Revoked
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
     from tokenkeep.store import TokenStore as TokenStore
@@ -39,6 +40,7 @@ _HOMES = {
     "tokenkeep.events": ("Event",),
     "tokenkeep.keeper": ("Keeper",),
     "tokenkeep.providers": ("Provider", "Providers"),
+    "tokenkeep.revoking": ("Revoked",),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),

@@ -29,6 +29,9 @@ How many items are looked at before it is their turn: where the next ones are al
 that is slow, there may be others among them.
 """
 
+_LOOK_UP = 0.5
+"""How long it is waited at once for what is under way, in seconds."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -68,7 +71,8 @@ def many(
                 running[begun] = place
                 at[place] += 1
         waiting = held_up
-        for done in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+        # Not for ever: a Ctrl-C that comes as the wait begins is seen at its end.
+        for done in wait(running, _LOOK_UP, FIRST_COMPLETED).done if running else ():
             place = running.pop(done)
             at[place] -= 1
             has_answered.add(place)
