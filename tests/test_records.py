@@ -20,7 +20,10 @@ from tokenkeep import (
     records,
 )
 from tokenkeep.backends.base import MARKS
-from tokenkeep.records import Alias, Lease
+from tokenkeep.due import due_at
+from tokenkeep.policy import NO_POLICIES
+from tokenkeep.providers import Profile
+from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.sealing import DataKeys
 
 KEYS = DataKeys("store", {1: bytes(32)}, bytes(32))
@@ -70,12 +73,17 @@ KINDS = {
     "alias": ALIAS,
     "carrying alias": CARRYING,
     "lease": Lease(id=ID, version=VERSION, owner=OWNER, claim=CLAIM),
+    "note": Note(id=ID, version=VERSION, owner=OWNER, facts={"head": "a"}, until=8.0),
 }
 every_kind = pytest.mark.parametrize("kept", KINDS.values(), ids=KINDS)
 
 
 def seal(kept):
-    return records.seal(kept, KEYS, lambda token: token.user and token.user.rpartition(":")[2])
+    def due_of(token):
+        return due_at(token, 0.0, NO_POLICIES, Profile())
+
+    tenant_of = lambda token: token.user and token.user.rpartition(":")[2]  # noqa: E731
+    return records.seal(kept, KEYS, tenant_of, due_of)
 
 
 def sealed_anew(record, change):
@@ -125,13 +133,13 @@ def test_what_is_found_by():
     leads = {"state": digest("state", records.alias_state(ALIAS.to))}
     assert leads == marks(seal(ALIAS))
     assert leads | tokens == marks(seal(CARRYING))
-    assert {} == marks(seal(KINDS["lease"]))
+    assert {} == marks(seal(KINDS["lease"])) == marks(seal(KINDS["note"]))
 
 
 @pytest.mark.parametrize(
     ("kept", "due_at"),
     [(BARE, None), (TOKEN, 7.0), (BARE.but(ended=True, updated_at=7.0), 7.0), (ALIAS, None),
-     (CARRYING, 5.0), (KINDS["lease"], 21.5)],
+     (CARRYING, 5.0), (KINDS["lease"], 21.5), (KINDS["note"], 8.0)],
 )  # fmt: skip
 def test_when_it_is_due(kept, due_at):
     """What is left to be done is due at once, a look for others when who wrote has had his."""

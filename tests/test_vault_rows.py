@@ -146,6 +146,29 @@ def test_a_first_login_under_way(vault, backend):
     assert ["row"] == left(backend)
 
 
+def test_a_note(vault, backend):
+    """It is written by who has read it last, is no token, and goes when it is over."""
+    other = vault_over(backend)
+
+    assert vault.note("head") is None
+    first = vault.put_note("head", {"n": "1"}, replaces=None)
+    with pytest.raises(StoreConflict):
+        other.put_note("head", {"n": "2"}, replaces=None)
+    second = other.put_note("head", {"n": "2"}, replaces=first, until=20.0)
+    with pytest.raises(StoreConflict):
+        vault.put_note("head", {"n": "3"}, replaces=first)
+    assert (second, {"n": "2"}) == vault.note("head")
+    assert [] == vault.get_tokens()
+    assert not vault.drop_note("head", first)
+    assert [0, 1] == [vault.tidy(at) for at in (19.0, 21.0)]
+    assert not vault.drop_note("head", second)
+    with pytest.raises(StoreConflict):
+        vault.put_note("head", {"n": "3"}, replaces=second)
+    last = vault.put_note("head", {"n": "4"}, replaces=None)
+    assert vault.drop_note("head", last)
+    assert [] == left(backend)
+
+
 def test_a_deleted_login_of_nobody_known(vault):
     """Its credential is refused as long as the provider is to be told, a code alone too."""
     row = vault.save_token(Token(grant_token="g", access_token="a", **PLACE))

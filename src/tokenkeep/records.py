@@ -1,4 +1,4 @@
-"""What the vault keeps, as sealed records and back: rows, aliases, leases, ended rows."""
+"""What the vault keeps, as sealed records and back: rows, aliases, leases, notes, ended rows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenkeep.sealing import DataKeys
 
 ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
+NOTE = "note"
 """The kinds of record."""
 
 CHANGED = (
@@ -86,7 +87,24 @@ class Lease:
     login: Mapping[str, str] | None = field(default=None, repr=False)
 
 
-Kept = Token | Alias | Lease
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """
+    Something the store itself has to remember; the owner is a digest of its name.
+
+    Args:
+        facts: What it is; may be secret.
+        until: When it may be dropped, in epoch seconds. None if it stays.
+    """
+
+    id: str
+    owner: str
+    facts: Mapping[str, str] = field(repr=False)
+    version: str = ""
+    until: float | None = None
+
+
+Kept = Token | Alias | Lease | Note
 
 
 def token_id(record_id: str) -> str:
@@ -110,15 +128,27 @@ def alias_state(row_id: str) -> str:
     return f"alias of {row_id}"
 
 
-def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
-    """Seal something that has id, version and owner into a record."""
+def seal(
+    kept: Kept,
+    keys: DataKeys,
+    tenant_of: Callable[[Token], str | None],
+    due_of: Callable[[Token], float | None],
+) -> Record:
+    """
+    Seal something that has id, version and owner into a record.
+
+    *tenant_of* is `tokenkeep.providers.Providers.tenant`, *due_of* knows when there is
+    something to do about a row (`tokenkeep.due`).
+    """
     id_, version, owner = record_id(kept.id), str(kept.version), str(kept.owner)
     used, due_at = None, None
     if isinstance(kept, Token):
         kind, used = ENDED if kept.ended else ROW, kept.last_used_at
-        due_at = (kept.updated_at or 0.0) if kept.ended or kept.renewal.to_revoke else None
+        due_at = due_of(kept)
     elif isinstance(kept, Alias):
         kind, due_at = ALIAS, kept.at if kept.carries else None
+    elif isinstance(kept, Note):
+        kind, due_at = NOTE, kept.until
     else:
         kind, due_at = LEASE, kept.claim.taken_at + kept.claim.length
     # Nothing of what is sealed or digested is in a local variable: crash reports show those.
@@ -135,7 +165,7 @@ def found_by(kept: Kept, tenant_of: Callable[[Token], str | None]) -> tuple[str 
     secrets = [getattr(token, name) or None for name in SECRETS.values()]
     if isinstance(kept, Alias):
         return (None, None, None, *secrets, alias_state(kept.to))
-    if isinstance(kept, Lease):
+    if isinstance(kept, Lease | Note):
         return (None,) * len(MARKS)
     user = kept.user or None
     if kept.ended:  # found by what must not be saved again, and whose it was
@@ -189,6 +219,8 @@ def _plain(kept: Kept) -> bytes:
             return _encode(_fields(kept)).encode()
         if isinstance(kept, Lease):
             return _encode({"claim": asdict(kept.claim), "login": kept.login}).encode()
+        if isinstance(kept, Note):
+            return _encode({"facts": dict(kept.facts), "until": kept.until}).encode()
         inside = {name: getattr(kept, name) for name in _LEADS}
         return _encode({**inside, "carries": kept.carries and _fields(kept.carries)}).encode()
     raise StoreError(
@@ -268,6 +300,10 @@ def _lease(inside: dict[str, Any], record: Record) -> Lease:
     return Lease(claim=claim, login=inside.get("login"), **_outside(record))
 
 
+def _note(inside: dict[str, Any], record: Record) -> Note:
+    return Note(facts=inside["facts"], until=inside["until"], **_outside(record))
+
+
 def _alias(inside: dict[str, Any], record: Record) -> Alias:
     carried, status = inside["carries"], inside["seen_status"]
     return Alias(
@@ -289,5 +325,6 @@ _READ: dict[str, Callable[[dict[str, Any], Record], Kept]] = {
     ROW: _token,
     ALIAS: _alias,
     LEASE: _lease,
+    NOTE: _note,
     ENDED: _token,
 }
