@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from tokenkeep.ending import Planned as Planned
     from tokenkeep.events import Event as Event
     from tokenkeep.freshening import Freshened as Freshened
+    from tokenkeep.health import Health as Health
+    from tokenkeep.health import Trouble as Trouble
     from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.metrics import Census as Census
     from tokenkeep.policy import Policies as Policies
     from tokenkeep.policy import Policy as Policy
     from tokenkeep.providers import Provider as Provider
@@ -42,8 +45,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
+    "tokenkeep.health": ("Health", "Trouble"),
     "tokenkeep.freshening": ("Freshened",),
     "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.metrics": ("Census",),
     "tokenkeep.ending": ("Planned",),
     "tokenkeep.policy": ("Policies", "Policy"),
     "tokenkeep.providers": ("Provider", "Providers"),

@@ -15,6 +15,7 @@ from tokenkeep.errors import (
     EmptyLookup,
     KeyMissing,
     PolicyEnded,
+    RenewalError,
     StoreConflict,
     StoreTampered,
     TokenKeepError,
@@ -22,8 +23,10 @@ from tokenkeep.errors import (
 )
 from tokenkeep.events import Event
 from tokenkeep.freshening import Freshened, Freshening
+from tokenkeep.health import Health, troubles
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
+from tokenkeep.metrics import EVENTS, Census, Meters, of_this_process
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations, Revoked
@@ -74,6 +77,8 @@ class Keeper(Opened):
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+        meters: What counts. None means OpenTelemetry's global meters, or
+            nothing without the extra ``otel``.
 
     Raises:
         TypeError: *store* is no store, or *providers* are no `Providers`.
@@ -88,6 +93,7 @@ class Keeper(Opened):
         providers: Providers | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
+        meters: Meters | None = None,
     ) -> None:
         expect_providers(providers)
         self.store: Store = complete(store)
@@ -96,6 +102,8 @@ class Keeper(Opened):
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
+        self.meters: Meters = meters or of_this_process()
+        self._counts = self.meters.handed_out
         self._on_event = on_event
         self._renewer = Renewer(
             self.store,
@@ -104,8 +112,11 @@ class Keeper(Opened):
             self.clock,
             self._report,
             errors=self.clock_errors,
+            meters=self.meters,
         )
-        self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
+        self._revocations = Revocations(
+            self.store, self.providers, self.clock, self._report, self.meters
+        )
         self._endings = Endings(
             self.store, self.providers, self.clock, self.clock_errors, self._report
         )
@@ -183,11 +194,12 @@ class Keeper(Opened):
         version, until, ends = self._good.get(token.id, _NOT_GOOD)
         now = self.clock.now()
         if now < until and self.clock.monotonic() < ends and version == token.version:
+            self._counts[token.provider or self.providers.default] += 1  # there since `_used`
             return token
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewed(token, ask)
+        valid = self._handed_out(token, ask)
         self._used(valid, now)
         return valid
 
@@ -202,7 +214,7 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewed(stored, Ask(rejected=stored.access_token, insists=True))
+        return self._handed_out(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -227,7 +239,7 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewed(stored, Ask(issuer=issuer) if is_fresh else ask)
+        return self._handed_out(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -474,6 +486,32 @@ class Keeper(Opened):
             note=note,
         ).run()
 
+    def health(self) -> Health:
+        """
+        Look whether tokens could be handed out and renewed here; no provider is asked.
+
+        The key opens the store, this process may write there (it writes a heartbeat),
+        and the clock agrees with the other hosts'. Bounded as all that the store does.
+        """
+        started = self.clock.monotonic()
+        found = tuple(troubles(self.store, self.clock, self.clock_errors))
+        return Health(troubles=found, seconds=self.clock.monotonic() - started)
+
+    def census(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Census:
+        """
+        Count what the store holds, for OpenTelemetry too: all of it is read, though not opened.
+
+        Args:
+            on_error: Called for a row that is due and does not open, instead of raising.
+                None raises.
+
+        Raises:
+            StoreError: The store can't be read, or a row does not open.
+        """
+        census = self.store.census(self.clock.now(), on_error)
+        self.meters.census(census)
+        return census
+
     def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
         """
         Yield what the next sweep does to tokens, and change nothing.
@@ -492,6 +530,21 @@ class Keeper(Opened):
         """Let go of the store's connections and files."""
         self._good.clear()
         self.store.close()
+
+    def _handed_out(self, token: Token, ask: Ask) -> Token:
+        """Do what `_renewed` does, and count it, with how long it took if there was to wait."""
+        provider = token.provider or self.providers.default
+        started = self.clock.monotonic()
+        try:
+            valid = self._renewed(token, ask)
+        except RenewalError as exc:
+            self.meters.waited(provider, self.clock.monotonic() - started, exc)
+            raise
+        if valid is not token:
+            self.meters.waited(provider, self.clock.monotonic() - started)
+        self._counts.setdefault(provider, 0)
+        self._counts[provider] += 1
+        return valid
 
     def _renewed(self, token: Token, ask: Ask) -> Token:
         """Do what `Renewer.valid` does, and write what a policy has ended."""
@@ -526,6 +579,7 @@ class Keeper(Opened):
     def _report(self, name: str, token: Token, **details: object) -> None:
         if name == "clock_off":
             self._good.clear()  # what was good by this clock is judged anew
+        self.meters.note(EVENTS, event=name)
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)

@@ -23,6 +23,7 @@ from tokenkeep.errors import (
     telling,
 )
 from tokenkeep.lanes import at_once, call, many
+from tokenkeep.metrics import REVOCATIONS, Meters
 from tokenkeep.renewal.late import newer_login
 from tokenkeep.selection import Selection
 from tokenkeep.store import existing, not_found
@@ -98,12 +99,18 @@ class Revocations:
     """End tokens; *report* is called with an event's name, a token and details."""
 
     def __init__(
-        self, store: Store, providers: Providers, clock: Clock, report: Callable[..., None]
+        self,
+        store: Store,
+        providers: Providers,
+        clock: Clock,
+        report: Callable[..., None],
+        meters: Meters,
     ) -> None:
         self._store = store
         self._providers = providers
         self._clock = clock
         self._report = report
+        self._meters = meters
 
     def end(self, token_id: str) -> Token:
         """
@@ -248,10 +255,13 @@ class Revocations:
 
     def _noted(self, asked: Asked) -> Asked:
         """Write what was confirmed, and report what was not."""
+        by = asked.token.provider or self._providers.default
         for error in asked.errors:
             self._report("revocation_pending", asked.token, error=error)
+            self._meters.note(REVOCATIONS, provider=by, outcome="pending")
         if not asked.done:
             return asked
+        self._meters.note(REVOCATIONS, len(asked.done), provider=by, outcome="confirmed")
         return replace(asked, token=self._without(asked.token, list(asked.done)))
 
     def _spent(self, token: Token) -> list[Token]:
