@@ -15,12 +15,12 @@ import tokenkeep
 ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock", "version"},
-    {"token", "environment", "events", "folders", "holder"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy"},
+    {"token", "environment", "events", "folders", "holder", "metrics"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy", "lanes"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
-    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
+    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "ending", "freshening"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening", "health"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},

@@ -23,6 +23,9 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 NOTE = "note"
 """The kinds of record."""
 
+BESIDE = (ALIAS, LEASE, NOTE, ENDED)
+"""Those beside the tokens and the header."""
+
 CHANGED = (
     "It was changed outside tokenkeep; restore it from a backup, or delete it and log in again"
 )

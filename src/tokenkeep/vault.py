@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from tokenkeep.events import logger
 from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.metrics import Census
 from tokenkeep.policy import End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
@@ -90,6 +92,7 @@ class Vault(Store):
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
             self._header.make()
+        self._journal_at: Path | None = None
         self.journal: Journal = self._own_journal(state)
         self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(
@@ -489,6 +492,36 @@ class Vault(Store):
                     gone += 1
         return gone
 
+    # Seen from outside
+
+    def census(self, now: float, on_error: OnError = None) -> Census:
+        """See `Store.census`; opened is only what is due."""
+        words = {self._rows.mark("state", state)[1]: state.value for state in Status}
+        tokens = Counter(dict.fromkeys(words.values(), 0))
+        beside = Counter(dict.fromkeys(records.BESIDE, 0))
+        for record in self._rows.scan():
+            if record.kind == records.ROW:
+                tokens[words.get(str(record.state), "other")] += 1
+            else:
+                # A database may give anything for a word.
+                beside[record.kind if record.kind in beside else "other"] += 1
+        due, first, pending = 0, 0.0, 0
+        for record in self._rows.due(now):
+            due, first = due + 1, first or record.due_at or 0.0
+            for row in self._open([record], {records.ROW, records.ENDED}, on_error):
+                pending += len(row.renewal.to_revoke)
+        age = now - first if first else None
+        return Census(
+            tokens=dict(tokens),
+            records=dict(beside),
+            due=due,
+            due_age=age,
+            revocations=pending,
+        )
+
+    def beat(self, now: float) -> float | None:
+        return self._header.beat(now)
+
     # Keys
 
     def rotate(self) -> bool:
@@ -598,13 +631,19 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header)
+            return FolderJournal(folder, self._header, self._clock.monotonic)
         if self.backend.embedded:
             return Journal()
-        return FolderJournal(lambda: self._journal_folder(state), self._header)
+        below = partial(self._journal_folder, state)
+        return FolderJournal(below, self._header, self._clock.monotonic)
 
     def _journal_folder(self, state: Path | None) -> Path | None:
-        # Each store its own: one must not judge the answers of another's tokens.
-        name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-        where = state or folders.state()
-        return where / "journal" / name if where else None
+        if self._journal_at is None:
+            where = state or folders.state()
+            # Each store its own: one must not judge the answers of another's tokens.
+            name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
+            at = where / "journal" / name if where else None
+            if not self.is_made:
+                return at  # until then it has no id that lasts
+            self._journal_at = at
+        return self._journal_at

@@ -26,7 +26,7 @@ COMMANDS = {
     "history": "tokens:history",
     "token": "tokens:token",
     "renew": "tokens:renew",
-    "revoke": "tokens:revoke",
+    "revoke": "revoking:revoke",
     "logout": "tokens:logout",
     "delete": "tokens:delete",
     "sweep": "tokens:sweep",
@@ -37,6 +37,8 @@ COMMANDS = {
     "keys": "keys:keys",
     "sql-schema": "sql_schema:sql_schema",
     "doctor": "doctor:doctor",
+    "health": "health:health",
+    "metrics": "metrics:metrics",
     "emulate": "emulate:emulate",
     "demo": "emulate:demo",
 }

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_COLORS = {"ok": "green", "warning": "yellow", "login_needed": "yellow", "failed": "red"}
+_COLORS = {
+    **dict.fromkeys(("ok", "confirmed"), "green"),
+    **dict.fromkeys(("warning", "login_needed", "pending"), "yellow"),
+    "failed": "red",
+}
 
 Columns = dict[str, int]
 """The fields of a listing, with their widths on a terminal; 0 is as wide as it is, at the end."""

@@ -200,18 +200,6 @@ def renew(session: Session, keeper: Keeper, token: Token) -> None:
 
 @click.command()
 @selects_token
-def revoke(session: Session, keeper: Keeper, token: Token) -> None:
-    """
-    Revoke a token: here at once, and at the provider.
-
-    If the provider can't be reached, "tokenkeep sweep" goes on trying.
-    """
-    revoked = keeper.revoke(str(token.id))
-    session.tell(f"Revoked {ended_in_words(revoked)}", describe(keeper, revoked))
-
-
-@click.command()
-@selects_token
 def logout(session: Session, keeper: Keeper, token: Token) -> None:
     """
     Revoke a token at the provider and delete it, in one.
