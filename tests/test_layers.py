@@ -16,9 +16,12 @@ ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder", "metrics"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy", "lanes"},
     {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
-    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "policy_readers"},
+    {
+        *("rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"),
+        "policy_readers",
+    },
     {"renewal"},
     {"keeper", "revoking", "sweeping", "ending", "freshening", "health"},
     {"config"},

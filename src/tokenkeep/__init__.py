@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tokenkeep.policy import Policy as Policy
     from tokenkeep.providers import Provider as Provider
     from tokenkeep.providers import Providers as Providers
+    from tokenkeep.revoking import Revoked as Revoked
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
     from tokenkeep.store import TokenStore as TokenStore
@@ -51,6 +52,7 @@ _HOMES = {
     "tokenkeep.ending": ("Planned",),
     "tokenkeep.policy": ("Policies", "Policy"),
     "tokenkeep.providers": ("Provider", "Providers"),
+    "tokenkeep.revoking": ("Revoked",),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),

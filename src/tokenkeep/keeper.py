@@ -13,6 +13,7 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.ending import Endings, Planned, planned
 from tokenkeep.errors import (
     ConfigurationError,
+    EmptyLookup,
     KeyMissing,
     PolicyEnded,
     RenewalError,
@@ -30,8 +31,9 @@ from tokenkeep.metrics import EVENTS, Census, Meters, of_this_process
 from tokenkeep.policy import Policies
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
-from tokenkeep.revoking import Revocations
+from tokenkeep.revoking import Revocations, Revoked
 from tokenkeep.saving import cleaned
+from tokenkeep.selection import Selection
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
@@ -255,6 +257,80 @@ class Keeper(Opened):
         ended = self._revocations.end(token_id)
         self._good.clear()
         return self._revocations.confirm(ended)
+
+    def revoke_all(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        provider: str | None = None,
+        environment: str | None = None,
+        data_center: str | None = None,
+        status: Status | None = None,
+        everything: bool = False,
+        dry_run: bool = False,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Iterator[Revoked]:
+        """
+        Revoke all tokens that have everything that is said here.
+
+        When this returns, no process hands one of them out any more. The providers are asked,
+        many at a time, **as what it returns is read**; what is left then is the business
+        of `sweep`. Who logs in once a row was written is logged in.
+
+        Called again after it was broken off, it goes on: what is revoked here is not written
+        again, and what no provider has confirmed is asked for again.
+
+        Args:
+            user: Whose; for Zoho ``email:zgid``. None means everybody's.
+            client_id: Of which client. None means of any, and so on.
+            tenant: Of which organisation, by the provider's name; for Zoho the zgid.
+            provider: Of which provider.
+            environment: Of which environment.
+            data_center: Of which data centre.
+            status: In which state.
+            everything: Without any of these, all there are.
+            dry_run: Yield which would be revoked, and do nothing.
+            on_error: Called for a row that can't be dealt with, instead of raising. None
+                raises the first such error once all others were yielded.
+
+        Returns:
+            What became of each token, in the order in which it is known; not of those that
+            were revoked and confirmed before.
+
+        Raises:
+            EmptyLookup: Nothing is said, and not *everything*; or both.
+            LookupFailed: Something that is said is empty, or no text.
+            UnknownName: There is no such provider, data centre, environment or state.
+            StoreError: The store can't be read or written, or a row does not open.
+        """
+        wanted = Selection(
+            user=user,
+            client_id=client_id,
+            tenant=tenant,
+            provider=provider,
+            environment=environment,
+            data_center=data_center,
+            status=status,
+        )
+        if bool(wanted.named) is everything:
+            raise EmptyLookup(
+                f"{', '.join(wanted.named)} and everything are two different things"
+                if everything
+                else "Nothing says which tokens are to be revoked",
+                hint="Say what they have in common, or that it is everything",
+            )
+        wanted.expect_known(self.providers)
+        troubles: list[TokenKeepError] = []
+        note = on_error or troubles.append
+        if dry_run:
+            return _and_then_raised(self._revocations.planned(wanted, note), troubles)
+        try:
+            told = self._revocations.end_all(wanted, note)
+        finally:
+            self._good.clear()
+        return _and_then_raised(told, troubles)
 
     def save(self, token: Token) -> Token:
         """
@@ -522,3 +598,9 @@ class Keeper(Opened):
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+
+
+def _and_then_raised(told: Iterator[Revoked], troubles: list[TokenKeepError]) -> Iterator[Revoked]:
+    yield from told
+    if troubles:
+        raise troubles[0]

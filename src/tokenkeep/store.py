@@ -216,6 +216,31 @@ class Store(TokenStore):
         self.delete_version(token_id, None)
 
     @abstractmethod
+    def iter_tokens(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        status: Status | None = None,
+        on_error: OnError = None,
+    ) -> Iterator[Token]:
+        """
+        Yield tokens without holding them all; see `tokenkeep.selection` for more conditions.
+
+        What is said of them spares reading others, where the store can look by it. Where it
+        can't, others are among what is yielded.
+
+        Args:
+            user: Only this user's. None means everybody's.
+            client_id: Only this client's, likewise.
+            tenant: Only this organisation's, likewise.
+            status: Only those in this state, likewise.
+            on_error: As for the others. None raises the first such error once all others were
+                yielded.
+        """
+
+    @abstractmethod
     def delete_version(self, token_id: str, version: str | None) -> None:
         """
         Delete a token if this version is stored; None deletes any. Silent if there is none.

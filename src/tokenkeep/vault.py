@@ -14,6 +14,7 @@ from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     KeyMissing,
+    LookupFailed,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
@@ -34,7 +35,7 @@ from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token, expect_token
+from tokenkeep.token import Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -271,6 +272,7 @@ class Vault(Store):
         client_id: str | None = None,
         tenant: str | None = None,
         status: Status | None = None,
+        after: str | None = None,
         on_error: OnError = None,
     ) -> Iterator[Token]:
         """
@@ -280,16 +282,30 @@ class Vault(Store):
             user: Only this user's. None means everybody's; the store reads no others.
             client_id: Only this client's, likewise.
             tenant: Only this organisation's, likewise.
-            status: Only those in this state, likewise.
+            status: Only those in this state, likewise. Of several conditions the store
+                reads by that of which there are the fewest, as a rule.
+            after: Start behind this id, which a token may have had that is gone. None
+                starts at the first.
             on_error: Called for a row that does not open, instead of raising.
                 None raises the first such error once all others were yielded.
+
+        Raises:
+            LookupFailed: *after* is no id that a store gives.
         """
+        if after is not None and not is_ours(after):
+            raise LookupFailed(
+                f"{after!r} is no id that a list can go on behind",
+                hint="Give the whole id, as tk_ and 32 digits, of the last token before",
+            )
         closed: list[TokenKeepError] = []
-        asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
-        marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
-        found = self._rows.scan(marks[0] if marks else None)
+        asked = [("user", user), ("tenant", tenant), ("client", client_id), ("state", status)]
+        if status is not Status.OK:  # few; all others may be of one client
+            asked.insert(2, asked.pop())
+        marks = [self._rows.mark(field, str(value)) for field, value in asked if value]
+        start = None if after is None else records.record_id(after)
+        found = self._rows.scan(marks[0] if marks else None, after=start)
         for token in self._open(found, {records.ROW}, on_error or closed.append):
-            if self._rows.its(token, marks).issuperset(marks):
+            if not marks or self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]
