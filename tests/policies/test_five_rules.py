@@ -119,3 +119,26 @@ def test_all_five(stage):
     stage.here.vault.set_policies(Policies.from_toml("\n".join(["tokenkeep = 1", *texts]), "all"))
 
     assert len(stage.here.vault.policies.rules) == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "gone"),
+    [
+        ({"user": ANA}, {(ANA, "one"), (ANA, "two")}),
+        ({"client_id": "one"}, {(ANA, "one"), (BEN, "one")}),
+    ],
+)
+def test_once_and_now(stage, asked, gone):
+    """Everything of one user or client is revoked, in all data centres, and nothing else."""
+    for domain in ("https://api.us", "https://api.eu"):
+        for user in (ANA, BEN):
+            for client in ("one", "two"):
+                stage.here.login(user=user, client_id=client, api_domain=domain)
+
+    confirmed = list(stage.here.keeper.revoke_all(**asked))
+
+    assert len(confirmed) == 4
+    tokens = list(stage.host().keeper.tokens())
+    revoked = {(each.user, each.client_id) for each in tokens if each.status is Status.REVOKED}
+    assert revoked == gone
+    assert sum(each.status is Status.OK for each in tokens) == 4
