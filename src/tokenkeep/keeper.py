@@ -90,6 +90,7 @@ class Keeper(Opened):
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
         self._good: dict[str | None, tuple[str, float, float]] = {}
+        self.store.audit.report_to(self._tell)
 
     def get(
         self,
@@ -356,8 +357,11 @@ class Keeper(Opened):
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         try:
             if self._on_event is not None:
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
-            events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+            events.logger.error("on_event failed at %s: %s", event.name, type(exc).__name__)

@@ -58,6 +58,7 @@ class Revocations:
                 if dead is not token:
                     token = self._store.swap(dead)
                     self._report("revoked", token)
+                    self._store.audit.note("revoked", token)
                 return token
         raise AssertionError  # attempts() has raised
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from tokenkeep.audit import Audit
 from tokenkeep.errors import TokenNotFound, letting_go
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ class Store(TokenStore):
 
     providers: Providers | None = None
     """Whom its tokens are of. None means those that come with tokenkeep."""
+
+    audit: Audit = Audit()
+    """Where it is told who did what to tokens. It is nowhere in a store without keys."""
 
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""

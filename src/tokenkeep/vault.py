@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import folders, holder, records, saving
+from tokenkeep.audit import LOGGING, Audit, FileAudit, LoggedAudit
+from tokenkeep.audit_check import Check
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -22,7 +26,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import Header
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.lookup import FIXED, Lookup, digest_of, require_id
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
@@ -33,7 +37,6 @@ from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.errors import OnError
@@ -63,6 +66,8 @@ class Vault(Store):
         clock: The time. None means the operating system's.
         make: Whether the store is made at once if it is not there. False: with
             the first token, and not by looking.
+        audit: The file that tells who did what to its tokens; or "logging". None means
+            that nothing does.
 
     Raises:
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
@@ -79,6 +84,7 @@ class Vault(Store):
         state: Path | None = None,
         clock: Clock | None = None,
         make: bool = True,
+        audit: Path | str | None = None,
     ) -> None:
         self.backend = backend
         self.ring = ring
@@ -91,6 +97,7 @@ class Vault(Store):
         self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)
+        self.audit: Audit = self._own_audit(audit)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -191,7 +198,14 @@ class Vault(Store):
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()
-        return self._saver.save(self.providers.locate(token))
+        login = secrets.token_hex(16)
+        saved = self._saver.save(self.providers.locate(token), login)
+        if token.status is Status.REVOKED:
+            self.audit.note("revoked", saved)
+        elif saved.renewal.login == login:
+            about = {name: getattr(saved, name) for name in (*FIXED[1:], "scope")}
+            self.audit.note("login", saved, **about)
+        return saved
 
     def swap(self, token: Token) -> Token:
         return self._saver.swap(token)
@@ -206,7 +220,8 @@ class Vault(Store):
                 kept = self._rows.read(record_id)
             except StoreTampered:
                 # What does not open can be deleted all the same.
-                self._rows.delete(record_id, replaces=version)
+                if self._rows.delete(record_id, replaces=version):
+                    self.audit.note("deleted", Token(id=token_id))
                 return
             row = self._saver.lead(kept)
             if row is not None and version not in (None, row.version):
@@ -215,7 +230,10 @@ class Vault(Store):
                 # An ended row goes once all its revocations are confirmed.
                 if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
                     self._rows.delete(record_id, replaces=kept.version)
-                if row is None or self._delete_row(row):
+                if row is None:
+                    return
+                if self._delete_row(row):
+                    self.audit.note("deleted", row, status=row.status.value)
                     return
 
     def delete_tokens(self) -> None:
@@ -223,7 +241,9 @@ class Vault(Store):
         self._cache.clear()
         errors = list[TokenKeepError]()
         if next(self.due(records.EVER, errors.append), None) is None and not errors:
+            self.audit.recall()
             self.backend.clear()
+            self.audit.note("deleted_all")
             return
         errors.clear()
         for record in self._rows.scan():
@@ -254,12 +274,17 @@ class Vault(Store):
             StoreConflict: Its id is taken, or what it is for has a row.
         """
         self._header.make()
-        return self._rows.put(self._placed(row), replaces=None)
+        adopted = self._rows.put(self._placed(row), replaces=None)
+        self.audit.note("adopted", adopted)
+        return adopted
 
     def adopt_each(self, rows: Sequence[Token]) -> list[Token | None]:
         """Store rows in one trip; None for each that was not: `adopt` says why."""
         self._header.make()
-        return self._rows.insert(map(self._placed, rows))
+        adopted = self._rows.insert(map(self._placed, rows))
+        if ids := [each.id for each in adopted if each]:
+            self.audit.note("adopted", tokens=ids)
+        return adopted
 
     def _placed(self, row: Token) -> Token:
         """Return a row of another store with its id and owner in this one."""
@@ -373,7 +398,10 @@ class Vault(Store):
         Raises:
             StoreConflict: Somebody else did meanwhile.
         """
-        return self._header.rotate()
+        rotated = self._header.rotate()
+        if rotated:
+            self.audit.note("key_rotated", key=self._header.wrapped_under)
+        return rotated
 
     def rotate_data(self, *, anew: bool = True, on_error: OnError = None) -> Iterator[bool]:
         """
@@ -391,6 +419,8 @@ class Vault(Store):
             For each record whether it was sealed now.
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
+        if anew:
+            self.audit.note("data_key_rotated", key=newest)
         for record in self._rows.scan():
             done = False
             with telling(on_error):
@@ -404,6 +434,10 @@ class Vault(Store):
         for record in self._rows.scan():
             counts[record.key] = counts.get(record.key, 0) + 1
         return self._header.wrapped_under, counts
+
+    def audited(self) -> Check:
+        """Return what checks the files of an audit of this store."""
+        return Check(self._header.keys, self)
 
     def close(self) -> None:
         """Let go of connections, files and unsealed tokens."""
@@ -468,6 +502,13 @@ class Vault(Store):
                 self._rows.put(self._rows.open(record), replaces=record.version)
                 return True
         return False
+
+    def _own_audit(self, where: Path | str | None) -> Audit:
+        if not where:
+            return Audit()
+        if where == LOGGING:
+            return LoggedAudit(lambda: self._header.keys, self._clock)
+        return FileAudit(Path(where), lambda: self._header.keys, self, self._clock)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home
