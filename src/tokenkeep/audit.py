@@ -224,7 +224,10 @@ class _Written(Audit):
         keys = self._keys()
         where = {"store": name_of(keys), "chain": chain, "seq": last.seq + 1}
         missed = {"missed": last.missed} if last.missed else {}
-        line, mac = sealed({**where, **deed, **missed, "prev": last.mac}, keys)
+        facts = {**where, **deed, **missed, "prev": last.mac}
+        line, mac = sealed(facts, keys)
+        if len(line) > LONGEST:
+            line, mac = sealed({**facts, "details": {"too_long": len(line)}}, keys)
         return line, Head(last.seq + 1, mac)
 
     def _report(self, name: str, token: Token | None, **details: object) -> None:

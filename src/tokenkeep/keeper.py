@@ -9,7 +9,15 @@ from tokenkeep import events
 from tokenkeep.clock import Clock
 from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered, TokenKeepError, letting_go
+from tokenkeep.ending import Endings, Planned, planned
+from tokenkeep.errors import (
+    KeyMissing,
+    PolicyEnded,
+    StoreConflict,
+    StoreTampered,
+    TokenKeepError,
+    letting_go,
+)
 from tokenkeep.events import Event
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
@@ -25,10 +33,14 @@ from tokenkeep.token import Status, Token, expect_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tokenkeep.policy import Policies
     from tokenkeep.store import Store, TokenStore
 
-TOUCH_EVERY = 3600.0
-"""How often it is noted that a token is in use, in seconds."""
+LOOKS_EVERY = 60.0
+"""
+How long a token is handed out without looking at it again, in seconds: policies that
+others have set hold from then on.
+"""
 
 FRESH = 60.0
 """
@@ -89,6 +101,9 @@ class Keeper(Opened):
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
+        self._endings = Endings(
+            self.store, self.providers, self.clock, self.clock_errors, self._report
+        )
         self._good: dict[str | None, tuple[str, float, float]] = {}
         self.store.audit.report_to(self._tell)
 
@@ -168,7 +183,7 @@ class Keeper(Opened):
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewer.valid(token, ask)
+        valid = self._renewed(token, ask)
         self._used(valid, now)
         return valid
 
@@ -183,7 +198,7 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
+        return self._renewed(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -208,7 +223,7 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewer.valid(stored, Ask(issuer=issuer) if is_fresh else ask)
+        return self._renewed(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -325,28 +340,61 @@ class Keeper(Opened):
         """
         troubles: list[TokenKeepError] = []
         note = on_error or troubles.append
-        doers = self._renewer, self._revocations
-        swept = sweep(self.store, self.journal, *doers, self.clock.now(), note=note)
+        swept = sweep(
+            self.store,
+            self.journal,
+            self.clock.now(),
+            renewer=self._renewer,
+            revocations=self._revocations,
+            endings=self._endings,
+            note=note,
+        )
         if troubles:
             raise troubles[0]
         return swept
+
+    def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
+        """
+        Yield what the next sweep does to tokens, and change nothing.
+
+        What is wrong with this host's clock, it does not see.
+
+        Args:
+            policies: By these. None means those that the store has.
+        """
+        now, held = self.clock.now(), self.store.policies
+        is_indexed = policies is None and self.store.is_applied
+        tokens = self.store.due(now) if is_indexed else self.store.iter_tokens()
+        return planned(tokens, self.store, held if policies is None else policies, now)
 
     def close(self) -> None:
         """Let go of the store's connections and files."""
         self._good.clear()
         self.store.close()
 
+    def _renewed(self, token: Token, ask: Ask) -> Token:
+        """Do what `Renewer.valid` does, and write what a policy has ended."""
+        try:
+            return self._renewer.valid(token, ask)
+        except PolicyEnded:
+            stored = existing(self.store, str(token.id))
+            with letting_go():  # refused it is in any case
+                stored = self._endings.end(stored) or stored
+        # It may have been used since it was found, or this host's clock be wrong.
+        return self._renewer.valid(stored, ask)
+
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
-        if now >= (token.last_used_at or 0.0) + TOUCH_EVERY:
+        policies = self.store.policies
+        if now >= (token.last_used_at or 0.0) + policies.notes_use_every:
             with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
-        decision = decide(self.clock_errors.local(token), now, profile)
+        decision = decide(self.clock_errors.local(token), now, profile, policies=policies)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            until = min(decision.until, now + TOUCH_EVERY)
+            until = min(decision.until, now + LOOKS_EVERY)
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends

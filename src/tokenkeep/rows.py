@@ -36,11 +36,13 @@ class Rows:
         cache: Cache,
         *,
         tenant_of: Callable[[Token], str | None],
+        due_of: Callable[[Token], float | None],
     ) -> None:
         self.backend = backend
         self.header = header
         self._cache = cache
         self._tenant_of = tenant_of
+        self._due_of = due_of
 
     # Digests
 
@@ -175,7 +177,7 @@ class Rows:
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()
         written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
-        record = records.seal(written, self.header.keys, self._tenant_of)
+        record = records.seal(written, self.header.keys, self._tenant_of, self._due_of)
         return cast("_Kept", written), record
 
 

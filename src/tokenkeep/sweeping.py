@@ -1,19 +1,22 @@
-"""Sweeping: what was left over by crashes and outages, and what the provider has not confirmed."""
+"""Sweeping: what crashes left over, what providers have not confirmed, what policies end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import TokenKeepError, telling
+from tokenkeep.errors import StoreConflict, TokenKeepError, telling
 
 if TYPE_CHECKING:
+    from tokenkeep.ending import Endings
     from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
     from tokenkeep.revoking import Revocations, Whom
     from tokenkeep.store import Store
+    from tokenkeep.token import Token
 
 _Note = Callable[[TokenKeepError], None]
 
@@ -28,14 +31,21 @@ class Swept:
         discarded: Answers from the journal that were out of date.
         unread: Answers from the journal in which no token was found; kept while they may have
             one, see docs/providers.md.
+        ended: Tokens that a policy has ended now.
+        postponed: Tokens that a policy would have ended by this host's clock, which the
+            provider's does not confirm.
+        purged: Tokens that worked no more, and that a policy has deleted now.
         revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
-        deleted: Leases that are over.
+        deleted: Leases and notes that are over.
     """
 
     saved: int = 0
     discarded: int = 0
     unread: int = 0
+    ended: int = 0
+    postponed: int = 0
+    purged: int = 0
     revoked: int = 0
     unconfirmed: int = 0
     deleted: int = 0
@@ -44,10 +54,11 @@ class Swept:
 def sweep(
     store: Store,
     journal: Journal,
-    renewer: Renewer,
-    revocations: Revocations,
     now: float,
     *,
+    renewer: Renewer,
+    revocations: Revocations,
+    endings: Endings,
     note: _Note,
 ) -> Swept:
     """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
@@ -56,6 +67,7 @@ def sweep(
         with telling(note):  # its row does not open, or its provider is gone
             counts[renewer.settle(entry)] += 1
     counts["deleted"] = store.tidy(now, note)
+    store.apply_policies(note)
     mute: set[Whom] = set()
     for due in store.due(now, note):
         with telling(note):
@@ -63,7 +75,25 @@ def sweep(
             # may have logged in since.
             row = due if due.ended else store.reread(str(due.id))
             if row is not None:
-                left = revocations.confirm(row, mute).renewal.to_revoke
+                row = _by_policy(row, store, endings, now, counts)
+                left = revocations.confirm(row, mute)
                 if row.renewal.to_revoke:
-                    counts["unconfirmed" if left else "revoked"] += 1
+                    counts["unconfirmed" if left.renewal.to_revoke else "revoked"] += 1
+                if not row.ended and endings.is_over(left):
+                    with suppress(StoreConflict):  # its user has logged in again
+                        store.delete_version(str(left.id), left.version)
+                        counts["purged"] += 1
     return Swept(**counts)
+
+
+def _by_policy(
+    row: Token, store: Store, endings: Endings, now: float, counts: Counter[str]
+) -> Token:
+    """Return a row as it is once its policies were held to."""
+    end = store.policies.ending(row)
+    if end is None or now < end.at:
+        store.put_off(row, now)  # it was used since it was written
+        return row
+    ended = endings.end(row)
+    counts["postponed" if ended is None else "ended"] += 1
+    return ended or row
