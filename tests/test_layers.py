@@ -28,7 +28,7 @@ LAYERS = (
         "due",
         "audit",
         "audit_check",
-    },  # fmt: skip
+    },
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
     {"keeper", "revoking", "sweeping", "ending"},

@@ -53,8 +53,6 @@ OF_A_LOG = "logging "
 LONGEST = 65_536
 """No line is longer, in bytes."""
 
-_PATIENCE = 5.0
-"""How long to wait for other processes that write to the file, in seconds."""
 _PAUSE = 0.002
 _KEPT = 2 * 366 * 86400.0
 """How long it is noted how far a chain came that nobody writes to any more, in seconds."""
@@ -283,13 +281,20 @@ class FileAudit(_Written):
         keys: Returns the store's keys.
         notes: Where it is noted how far the chain has come.
         clock: The time.
+        patience: How long to wait for other processes that write to the file, in seconds.
 
     Raises:
         ConfigurationError: This system has no such locks.
     """
 
     def __init__(
-        self, path: Path, keys: Callable[[], DataKeys], notes: Notes, clock: Clock
+        self,
+        path: Path,
+        keys: Callable[[], DataKeys],
+        notes: Notes,
+        clock: Clock,
+        *,
+        patience: float = 5.0,
     ) -> None:
         super().__init__(keys, clock)
         if os.name != "posix":
@@ -300,6 +305,7 @@ class FileAudit(_Written):
         self.path: Path = Path(os.path.realpath(path.parent)) / path.name
         self.chain: str = f"{socket.gethostname()}:{self.path}"
         self._notes = notes
+        self._patience = patience
         self._noted: tuple[str | None, Head] | None = None
         self._last = Head()
         self.renew_locks()
@@ -326,6 +332,7 @@ class FileAudit(_Written):
             with self._locked():
                 return now.missed
         above = next(each for each in self.path.parents if each.exists())
+        private_file.expect_shared(above)
         if not os.access(above, os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{above} can't be written", hint=private_file.HINT)
         return now.missed
@@ -384,7 +391,7 @@ class FileAudit(_Written):
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """Yield the file, locked, that is at the path now."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 file = private_file.open_to_append(self.path)
@@ -400,7 +407,7 @@ class FileAudit(_Written):
                 os.close(file)
             if time.monotonic() >= deadline:
                 raise StoreUnavailable(
-                    f"{self.path} was busy for {_PATIENCE:g} seconds",
+                    f"{self.path} was busy for {self._patience:g} seconds",
                     hint="Another process holds it: look which one hangs",
                 )
             time.sleep(_PAUSE)

@@ -88,11 +88,9 @@ class Chain:
         # Behind an earlier line: as a file is moved away, two may write the next one.
         if (line.seq - 1, line.prev) in self.recent:
             return None
-        between = line.seq - 1 - last.seq
-        if between > self.broken:
-            which = f"{last.seq + 1} to {line.seq - 1}" if between > 1 else f"{line.seq - 1}"
-            some = f"{between - self.broken} of " if self.broken else ""
-            return f"{some}line {which} of the chain: missing before it"
+        if line.seq - 1 - last.seq > self.broken:
+            some = "some of " if self.broken else ""
+            return f"missing before it: {some}{_lines(last.seq + 1, line.seq - 1)} of the chain"
         if line.seq > last.seq and self.broken:
             return None  # those were found
         return f"line {line.seq} of the chain does not go on from the one before it"
@@ -107,10 +105,8 @@ class Chain:
         if self.reached or self.head.seq < self.first:
             return None
         if seq < self.head.seq:
-            return (
-                f"line {seq + 1} to {self.head.seq} of the chain missing: cut off at the end, "
-                " or in newer files that were not given"
-            )
+            gone = _lines(seq + 1, self.head.seq)
+            return f"missing at the end: {gone} of the chain; cut off, or in newer files"
         return f"line {self.head.seq} of the chain is not the one that the store has noted"
 
 
@@ -155,7 +151,8 @@ class Check:
 
     def _of_file(self, file: Path) -> Iterator[Finding]:
         current, broken = "", 0
-        for number, raw in enumerate(_lines(file), 1):
+        number = 0
+        for number, raw in enumerate(_read(file), 1):
             line = opened(raw.rstrip(b"\n"), self._keys)
             claimed = {} if line else _claimed(raw)
             store = claimed.get("store")
@@ -193,11 +190,18 @@ def _broken(file: Path, first: int, count: int) -> Finding:
     return Finding(str(file), first, f"it is not as this store wrote it: changed, or put in{more}")
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+def _lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first} to {last}"
+
+
+def _read(file: Path) -> Iterator[bytes]:
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened_file:
             while line := opened_file.readline(LONGEST):
-                yield line
+                end = line
+                while len(end) == LONGEST and not end.endswith(b"\n"):
+                    end = opened_file.readline(LONGEST)  # of a line that is none of ours
+                yield line if end is line else line + end[-1:]
     except (OSError, EOFError, zlib.error) as exc:
         why = getattr(exc, "strerror", None) or "it is cut off or damaged"
         said = f"{file} can't be read: {why}"
@@ -215,7 +219,7 @@ def _claimed(raw: bytes) -> dict[str, Any]:
 
 def _in_order(one: Path, other: Path) -> int:
     """Tell which file was begun first: by numbers if they are of one chain, else by times."""
-    first, second = (_claimed(next(_lines(each), b"")) for each in (one, other))
+    first, second = (_claimed(next(_read(each), b"")) for each in (one, other))
     name = "seq" if first.get("chain") == second.get("chain") else "at"
     mine, its = (each.get(name) for each in (first, second))
     numbers = isinstance(mine, int | float) and isinstance(its, int | float)

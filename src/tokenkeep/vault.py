@@ -312,27 +312,9 @@ class Vault(Store):
         return self._saver.make_sole(token)
 
     def delete_version(self, token_id: str, version: str | None) -> None:
-        record_id = self._rows.record_id(token_id)
-        for _ in attempts(token_id):
-            try:
-                kept = self._rows.read(record_id)
-            except StoreTampered:
-                # What does not open can be deleted all the same.
-                if self._rows.delete(record_id, replaces=version):
-                    self.audit.note("deleted", Token(id=token_id))
-                return
-            row = self._saver.lead(kept)
-            if row is not None and version not in (None, row.version):
-                raise saving.conflict(row, "This token was changed meanwhile")
-            with suppress(StoreConflict):
-                # An ended row goes once all its revocations are confirmed.
-                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
-                    self._rows.delete(record_id, replaces=kept.version)
-                if row is None:
-                    return
-                if self._delete_row(row):
-                    self.audit.note("deleted", row, status=row.status.value)
-                    return
+        deleted = self._delete(token_id, version)
+        if deleted is not None:
+            self.audit.note("deleted", deleted, status=deleted.status.value)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
@@ -341,13 +323,13 @@ class Vault(Store):
         if next(self.due(records.EVER, errors.append), None) is None and not errors:
             self.audit.recall()
             self.backend.clear()
-            self.audit.note("deleted_all")
-            return
-        errors.clear()
-        for record in self._rows.scan():
-            if record.kind == records.ROW:
-                with telling(errors.append):
-                    self.delete_token(records.token_id(record.id))
+        else:
+            errors.clear()
+            for record in self._rows.scan():
+                if record.kind == records.ROW:
+                    with telling(errors.append):
+                        self._delete(records.token_id(record.id), None)
+        self.audit.note("deleted_all")
         if errors:
             raise errors[0]
 
@@ -568,6 +550,27 @@ class Vault(Store):
         if self.backend.finds_late:
             marks += self._saver.owners(self.providers.locate(asked))
         return question.choose(self._saver.having(marks))
+
+    def _delete(self, token_id: str, version: str | None) -> Token | None:
+        """See `Store.delete_version`; return the row that was deleted. None if there was none."""
+        record_id = self._rows.record_id(token_id)
+        for _ in attempts(token_id):
+            try:
+                kept = self._rows.read(record_id)
+            except StoreTampered:
+                # What does not open can be deleted all the same.
+                there = self._rows.delete(record_id, replaces=version)
+                return Token(id=token_id) if there else None
+            row = self._saver.lead(kept)
+            if row is not None and version not in (None, row.version):
+                raise saving.conflict(row, "This token was changed meanwhile")
+            with suppress(StoreConflict):
+                # An ended row goes once all its revocations are confirmed.
+                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
+                    self._rows.delete(record_id, replaces=kept.version)
+                if row is None or self._delete_row(row):
+                    return row
+        raise AssertionError  # attempts() has raised
 
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""

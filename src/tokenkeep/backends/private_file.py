@@ -126,8 +126,7 @@ def open_to_append(path: Path) -> int:
     """
     if not path.parent.is_dir():
         make_folder(path.parent)
-    folder = path.parent.stat()
-    _expect_shared(path.parent, folder)
+    folder = expect_shared(path.parent)
     is_root, is_new = os.geteuid() == 0, False
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -151,8 +150,14 @@ def open_to_append(path: Path) -> int:
     return file
 
 
-def _expect_shared(path: Path, found: os.stat_result) -> None:
-    """Look whether a folder is this user's or root's, to root anybody's, and closed to all."""
+def expect_shared(path: Path) -> os.stat_result:
+    """
+    Look whether a folder is this user's or root's, to root anybody's, and not open to all.
+
+    Raises:
+        StoreUnavailable: It is not.
+    """
+    found = path.stat()
     if os.geteuid() != 0:
         _expect_own(path, found, "")
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
@@ -160,6 +165,7 @@ def _expect_shared(path: Path, found: os.stat_result) -> None:
             f"{path} can't be used: others can write to it",
             hint=f"Take their right away: chmod o-w {path}",
         )
+    return found
 
 
 def tighten(path: Path) -> None:

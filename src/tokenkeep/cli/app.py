@@ -31,6 +31,7 @@ COMMANDS = {
     "copy": "moving:copy",
     "export": "moving:export",
     "keys": "keys:keys",
+    "audit": "audit:audit",
     "sql-schema": "sql_schema:sql_schema",
     "doctor": "doctor:doctor",
     "emulate": "emulate:emulate",
