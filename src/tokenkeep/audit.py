@@ -205,7 +205,7 @@ class _Written(Audit):
                 raise  # a signal handler's own
             self._missing()
             error = exc.what if isinstance(exc, TokenKeepError) else exc.strerror
-            self._report("unaudited", token, what=what, by=deed["by"], error=error)
+            self._report("unaudited", token, what=what, **_by(), error=error)
 
     def report_to(self, report: Callable[[events.Event], None]) -> None:
         """See `Audit.report_to`."""

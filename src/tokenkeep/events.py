@@ -27,7 +27,7 @@ class Event:
             could not be read, and is kept if there may be the only token in it), ``clock_off``,
             ``revoked``, ``revocation_pending``, ``deleted``, ``unaudited`` (done, but the
             audit could not be written).
-        token_id: Which token.
+        token_id: Which token. Empty if it is about no single one.
         user: Whose. None if not known.
         at: Epoch seconds.
         details: More about it, without a secret.
@@ -45,13 +45,10 @@ Listener = Callable[[Event], None]
 
 def log(event: Event) -> None:
     """Write an event to the log ``tokenkeep``."""
-    details = ", ".join(f"{key}: {value}" for key, value in event.details.items())
+    said = ", ".join(f"{key}: {value}" for key, value in event.details.items())
+    if event.token_id:
+        details = f" ({said})" if said else ""
+        said = f"token {event.token_id}, user {event.user or 'not known'}{details}"
     level = logging.ERROR if event.name in _LOUD else logging.WARNING
-    logger.log(
-        logging.INFO if event.name in _CALM else level,
-        "%s: token %s, user %s%s",
-        visible(event.name),
-        visible(event.token_id),
-        visible(event.user or "not known"),
-        visible(f" ({details})" if details else ""),
-    )
+    level = logging.INFO if event.name in _CALM else level
+    logger.log(level, "%s: %s", visible(event.name), visible(said))

@@ -11,6 +11,8 @@ from tokenkeep.audit import FileAudit
 from tokenkeep.cli.session import Columns, Session, counted, pass_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokenkeep.audit_check import Chain
 
 _COLUMNS: Columns = {"file": 0, "line": 0, "found": 0}
@@ -43,14 +45,15 @@ def verify(session: Session, files: tuple[Path, ...]) -> None:
         if check.expect(vault.audit.chain).head.seq == 0 and not files:
             del check.chains[vault.audit.chain]
 
-    def told() -> Any:
+    def told() -> Iterator[dict[str, Any]]:
         nonlocal found
         for each in check.findings(files):
             found += 1
-            where = f"{each.file}:{each.line}" if each.line else each.file
-            yield {"file": each.file, "line": each.line, "found": each.what, "where": where}
+            where = f"{each.file}:{each.line}: " if each.line else f"{each.file}: "
+            drawn = {"found": where + each.what} if session.draws else {"found": each.what}
+            yield {"file": each.file, "line": each.line, **drawn}
 
-    session.rows({"where": 0, "found": 0} if session.draws else _COLUMNS, told())
+    session.rows({"found": 0} if session.draws else _COLUMNS, told())
     for chain in check.chains.values():
         session.tell(_in_words(chain, is_whole=not found), _facts(chain))
     for store, count in check.others.items():
