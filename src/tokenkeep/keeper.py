@@ -386,7 +386,9 @@ class Keeper(Opened):
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
         policies = self.store.policies
-        if now >= (token.last_used_at or 0.0) + policies.notes_use_every:
+        noted_at = token.last_used_at or 0.0
+        if now >= noted_at + policies.notes_use_every:
+            noted_at = now
             with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
@@ -394,7 +396,8 @@ class Keeper(Opened):
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            until = min(decision.until, now + LOOKS_EVERY)
+            noted_until = noted_at + policies.notes_use_every
+            until = min(decision.until, now + LOOKS_EVERY, noted_until)
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends
