@@ -342,7 +342,7 @@ TAMPERED = {
     ),
     "put in again": (
         lambda lines: lines.insert(3, lines[1]),
-        ["4: line 2 of the chain is there already: it was put in again"],
+        ["4: line 2 of the chain again: it was put in"],
     ),
     "exchanged": (_swap, ["2: missing before it: line 2 of the chain"]),
     "another store's": (

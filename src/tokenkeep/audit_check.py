@@ -54,7 +54,7 @@ class Chain:
         head: How far the store has noted that it came.
         is_noted: Whether it has.
         first: The number of the first line that was read.
-        last: The last line of it that was read.
+        last: The highest.
         lines: How many there were.
         missed: How many deeds could not be written, as its lines say.
     """
@@ -63,49 +63,51 @@ class Chain:
     head: Head
     is_noted: bool
     first: int = 0
-    last: Line | None = None
+    last: int = 0
     lines: int = 0
     missed: int = 0
     reached: bool = False
     broken: int = 0
     recent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    wanted: dict[tuple[int, str], Finding] = field(default_factory=dict)
 
-    def add(self, line: Line) -> str | None:
-        """Take the next line that is genuine; return what is wrong with it here, if anything."""
-        wrong = self._wrong(line, self.last) if self.last else None
-        if wrong is None or not self.last or line.seq > self.last.seq or line.seq == 1:
-            self.last = line
-        self.first = self.first or line.seq
+    def add(self, line: Line, file: str, number: int) -> Finding | None:
+        """Take the next genuine line; return what is wrong with it, wherever the others are."""
+        this, before = (line.seq, line.mac), (line.seq - 1, line.prev)
+        if this in self.recent:
+            return Finding(file, number, f"line {line.seq} of the chain again: it was put in")
+        # As a file is moved away, two may write: the line before one may be in another file.
+        if this in self.wanted and self.wanted[this].file != file:
+            del self.wanted[this]
+        if before not in self.recent and (wrong := self._wrong(line)):
+            self.wanted[before] = Finding(file, number, wrong)
+        self.first, self.last = self.first or line.seq, max(self.last, line.seq)
         self.lines, self.broken = self.lines + 1, 0
         self.missed += line.missed
-        self.reached = self.reached or (line.seq, line.mac) == self.head[:2]
-        self.recent.append((line.seq, line.mac))
-        return wrong
+        self.reached = self.reached or this == self.head[:2]
+        self.recent.append(this)
+        return None
 
-    def _wrong(self, line: Line, last: Line) -> str | None:
-        if (line.seq, line.mac) in self.recent:
-            return f"line {line.seq} of the chain is there already: it was put in again"
-        # Behind an earlier line: as a file is moved away, two may write the next one.
-        if (line.seq - 1, line.prev) in self.recent:
+    def _wrong(self, line: Line) -> str | None:
+        """Return what is wrong if the line before one is nowhere, but for what was found."""
+        between = line.seq - 1 - self.last
+        if not self.lines or 0 <= between <= self.broken > 0:
             return None
-        if line.seq - 1 - last.seq > self.broken:
+        if between > 0:
             some = "some of " if self.broken else ""
-            return f"missing before it: {some}{_lines(last.seq + 1, line.seq - 1)} of the chain"
-        if line.seq > last.seq and self.broken:
-            return None  # those were found
+            return f"missing before it: {some}{_lines(self.last + 1, line.seq - 1)} of the chain"
         return f"line {line.seq} of the chain does not go on from the one before it"
 
     def end(self) -> str | None:
         """Return what is wrong with how the chain ends, if anything."""
         if self.name.startswith(OF_A_LOG):
             return None
-        seq = self.last.seq if self.last else 0
         if not self.is_noted:
             return "the store has not noted it: what is cut off at its end can't be seen"
         if self.reached or self.head.seq < self.first:
             return None
-        if seq < self.head.seq:
-            gone = _lines(seq + 1, self.head.seq)
+        if self.last < self.head.seq:
+            gone = _lines(self.last + 1, self.head.seq)
             return f"missing at the end: {gone} of the chain; cut off, or in newer files"
         return f"line {self.head.seq} of the chain is not the one that the store has noted"
 
@@ -146,6 +148,7 @@ class Check:
         for file in sorted(files, key=cmp_to_key(_in_order)):
             yield from self._of_file(file)
         for chain in self.chains.values():
+            yield from chain.wanted.values()
             if wrong := chain.end():
                 yield Finding(chain.name, None, wrong)
 
@@ -168,8 +171,8 @@ class Check:
                 broken = 0
             if line is not None:
                 current = line.chain
-                if wrong := self.expect(current).add(line):
-                    yield Finding(str(file), number, wrong)
+                if found := self.expect(current).add(line, str(file), number):
+                    yield found
             elif is_other:
                 self.others[str(store)] += 1
             # What has no end was cut off as it was written, or is being written.
@@ -222,5 +225,6 @@ def _in_order(one: Path, other: Path) -> int:
     first, second = (_claimed(next(_read(each), b"")) for each in (one, other))
     name = "seq" if first.get("chain") == second.get("chain") else "at"
     mine, its = (each.get(name) for each in (first, second))
-    numbers = isinstance(mine, int | float) and isinstance(its, int | float)
-    return (mine > its) - (mine < its) if numbers else 0  # type: ignore[operator]
+    if isinstance(mine, int | float) and isinstance(its, int | float):
+        return (mine > its) - (mine < its)
+    return 0

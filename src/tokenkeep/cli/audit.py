@@ -68,7 +68,7 @@ def _facts(chain: Chain) -> dict[str, Any]:
     return {
         "chain": chain.name,
         "first": chain.first,
-        "last": chain.last.seq if chain.last else 0,
+        "last": chain.last,
         "lines": chain.lines,
         "noted": chain.head.seq,
         "missed": chain.missed + chain.head.missed,
