@@ -31,7 +31,7 @@ LAYERS = (
     },
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "ending"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenkeep.config import settings as settings
     from tokenkeep.ending import Planned as Planned
     from tokenkeep.events import Event as Event
+    from tokenkeep.freshening import Freshened as Freshened
     from tokenkeep.keeper import Keeper as Keeper
     from tokenkeep.policy import Policies as Policies
     from tokenkeep.policy import Policy as Policy
@@ -42,6 +43,7 @@ _HOMES = {
     "tokenkeep.audit": ("acting",),
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
+    "tokenkeep.freshening": ("Freshened",),
     "tokenkeep.keeper": ("Keeper",),
     "tokenkeep.ending": ("Planned",),
     "tokenkeep.policy": ("Policies", "Policy"),

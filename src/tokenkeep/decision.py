@@ -114,6 +114,12 @@ def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
     return (*_within(token, now, profile), now) if profile.mint_limit is not None else ()
 
 
+def has_spare(token: Token, now: float, profile: Profile) -> bool:
+    """Tell whether the budget has room for a renewal ahead, and for one that somebody asks for."""
+    limit = profile.mint_limit
+    return limit is None or len(_within(token, now, profile)) < limit - 1
+
+
 def may_repeat(token: Token, now: float, profile: Profile) -> bool:
     """
     Tell whether the budget has room for a second call after a fault that may pass.

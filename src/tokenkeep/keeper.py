@@ -11,6 +11,7 @@ from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
 from tokenkeep.ending import Endings, Planned, planned
 from tokenkeep.errors import (
+    ConfigurationError,
     KeyMissing,
     PolicyEnded,
     StoreConflict,
@@ -19,6 +20,7 @@ from tokenkeep.errors import (
     letting_go,
 )
 from tokenkeep.events import Event
+from tokenkeep.freshening import Freshened, Freshening
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers, expect_providers
@@ -31,6 +33,7 @@ from tokenkeep.sweeping import Swept, sweep
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from tokenkeep.policy import Policies
@@ -352,6 +355,49 @@ class Keeper(Opened):
         if troubles:
             raise troubles[0]
         return swept
+
+    def keep_fresh(
+        self,
+        stop: threading.Event | None = None,
+        *,
+        workers: int = 8,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Freshened:
+        """
+        Renew ahead of need what a policy with ``keep_fresh`` says; see docs/policies.md.
+
+        Any number of processes and hosts may: each token is renewed by one. Whoever asks for
+        one meanwhile is served as ever.
+
+        Args:
+            stop: It goes on until this is set, and ends what it has begun. None renews what
+                is due by now, once.
+            workers: How many calls to providers may be under way at once.
+            on_error: Called, by any of its threads, for a token that could not be renewed;
+                each is tried again in time. None means that they are only logged.
+
+        Raises:
+            ConfigurationError: No policy of the store has ``keep_fresh``.
+            StoreError: The store can't be read, and there is no *stop*.
+        """
+        if not any(rule.keep_fresh for rule in self.store.policies.rules):
+            raise ConfigurationError(
+                "No policy says which tokens to keep fresh",
+                hint='E.g. a file with [[policy]], name = "fresh" and keep_fresh = true, given '
+                "to: tokenkeep policy set FILE",
+            )
+        note = on_error or (lambda _: None)
+        self.store.apply_policies(note)
+        return Freshening(
+            self.store,
+            self.providers,
+            self.clock,
+            errors=self.clock_errors,
+            renewer=self._renewer,
+            workers=workers,
+            stop=stop,
+            note=note,
+        ).run()
 
     def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
         """

@@ -131,14 +131,16 @@ class Rows:
                 return
             after = last
 
-    def due(self, now: float) -> Iterator[Record]:
-        """Yield the records that are due, unopened."""
-        after = None
-        while page := self.backend.due(now, _PAGE, after=after):
-            yield from page
-            if len(page) < _PAGE:
+    def due(
+        self, now: float, *, since: float | None = None, page: int = _PAGE
+    ) -> Iterator[Record]:
+        """Yield the records that are due, unopened; those that are *since*, None means all."""
+        after = None if since is None else (since, "")
+        while found := self.backend.due(now, page, after=after):
+            yield from found
+            if len(found) < page:
                 return
-            after = page[-1].due_at or 0.0, page[-1].id
+            after = found[-1].due_at or 0.0, found[-1].id
 
     # Writing
 

@@ -242,9 +242,24 @@ class Store(TokenStore):
         """Note when a token was last handed out, in epoch seconds, if there is a place for it."""
         del token_id, last_used_at
 
-    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        """Yield the tokens with something to do by now, in epoch seconds; deleted ones too."""
-        del on_error
+    def due(
+        self,
+        now: float,
+        on_error: OnError = None,
+        *,
+        since: float | None = None,
+        page: int = 500,
+    ) -> Iterator[Token]:
+        """
+        Yield the tokens with something to do by now, in epoch seconds; deleted ones too.
+
+        Args:
+            now: The time.
+            on_error: As for the whole store.
+            since: Only those that are due since then, in epoch seconds. None means all.
+            page: How many are read at once.
+        """
+        del on_error, since, page
         for token in self.iter_tokens():
             at = due_at(token, now, self.policies, Profile())
             if at is not None and at <= now:

@@ -29,7 +29,7 @@ from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import FIXED, Lookup, digest_of, require_id
 from tokenkeep.policy import End, Policies, by_policy, expect_none_with
-from tokenkeep.providers import Profile, Providers
+from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
@@ -133,9 +133,7 @@ class Vault(Store):
 
     def due_of(self, token: Token) -> float | None:
         """Return when a background job has something to do about a row; see `tokenkeep.due`."""
-        profile = Profile()
-        with suppress(UnknownName):
-            profile = self.providers.of(token).profile
+        profile = self.providers.profile_of(token)
         return due.due_at(token, self._clock.now(), self._header.ruled.policies, profile)
 
     # Policies
@@ -454,8 +452,16 @@ class Vault(Store):
 
     # Tidying up
 
-    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        return self._open(self._rows.due(now), {records.ROW, records.ENDED}, on_error)
+    def due(
+        self,
+        now: float,
+        on_error: OnError = None,
+        *,
+        since: float | None = None,
+        page: int = 500,
+    ) -> Iterator[Token]:
+        found = self._rows.due(now, since=since, page=page)
+        return self._open(found, {records.ROW, records.ENDED}, on_error)
 
     def put_off(self, token: Token, now: float) -> None:
         at = self.due_of(token)
