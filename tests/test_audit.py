@@ -17,8 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from emulated import consent
 from faulty_backend import Faulty, vault_over
 from mounts import can_mount, mount_tiny
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 import tokenkeep
 from tokenkeep import ConfigurationError, Keeper, KeyRing, StoreUnavailable, Token, Vault
@@ -26,10 +29,12 @@ from tokenkeep.audit import FileAudit, noted
 from tokenkeep.audit_check import Check, with_rotated
 from tokenkeep.backends.sqlite import SQLiteBackend
 from tokenkeep.clock import Clock
+from tokenkeep.integrations.zoho_sdk import SDKStore
+from tokenkeep.login import WebLogin
 from tokenkeep.moving import Merge, StoreSource, export_csv, open_source
 from tokenkeep.policy import Policies, Policy
 from tokenkeep.sealing import DataKeys
-from tokenkeep.testing import FakeClock
+from tokenkeep.testing import FakeClock, emulator_configuration
 
 KEYS = [bytes(32)]
 SECRET = "an-unmistakable-secret"
@@ -227,6 +232,33 @@ def test_who_acts(vault, path, monkeypatch):
     assert [None, "dan", "job 7", "job 7", "carol@example.com", "job 7"] == [
         line["by"].get("actor") for line in told(path)
     ]
+
+
+def test_integrations(zoho, tmp_path, path, monkeypatch):
+    """The SDK's and a web application's logins and deletions are told as all others."""
+    config = tmp_path / "config.toml"
+    config.write_text(emulator_configuration(zoho))
+    monkeypatch.setenv("TOKENKEEP_CONFIG", str(config))
+    monkeypatch.setenv("TOKENKEEP_KEYS", tokenkeep.generate_key())
+    monkeypatch.setenv("TOKENKEEP_AUDIT", str(path))
+    client = zoho.client
+    given = {"client_id": client.client_id, "client_secret": client.client_secret}
+    sdk = SDKStore(f"sqlite:///{tmp_path}/sdk.db")
+    logins = WebLogin(sdk.keeper, **given, redirect_uri=client.redirect_uris[0])
+    web = logins.finish(consent(logins.begin("browser")), "browser")
+    secrets = [web.access_token, web.refresh_token, client.client_secret]
+    sdk.delete_token(web.id)
+    mine = OAuthToken(**given, refresh_token=zoho.refresh_token())
+    mine.set_user_signature(UserSignature(zoho.user.name))
+    sdk.save_token(mine)
+    sdk.find_token(mine)
+    sdk.delete_tokens()
+
+    assert ["login", "deleted", "login", "deleted"] == whats(path)
+    assert {web.user, zoho.user.name} == {line["user"] for line in told(path)}
+    assert not [each for each in secrets if each in path.read_text()]
+    assert [] == [*sdk.keeper.store.audited().findings([path])]
+    sdk.keeper.close()
 
 
 def test_moving(vault, open_vault, tmp_path, audited):
