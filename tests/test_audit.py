@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -558,6 +559,41 @@ def test_killed_between_line_and_note(open_vault, path, audited, fork):
     assert ["2: missing before it: line 2 of the chain"] == audited(path)
 
 
+def test_killed_as_it_told_what_is_missing(open_vault, path, fork):
+    """The next line does not tell it again."""
+    vault = open_vault()
+    write(vault, "one")
+    with _in_the_way(path):
+        write(vault, "two")
+    assert "" == fork(lambda _: write(open_vault(kind=Killed), "three")).readline()
+    write(open_vault(), "four")
+
+    assert [("three", 1), ("four", None)] == [(x["what"], x.get("missed")) for x in told(path)]
+
+
+class Overtaken(Vault):
+    """A vault that another process overtakes, once, as it is to note the end of its audit."""
+
+    by = None
+
+    def put_note(self, *args, **given):
+        if self.by:
+            other, self.by = self.by, None
+            other.audit.note("by another")
+        return super().put_note(*args, **given)
+
+
+def test_overtaken(open_vault, path, audited):
+    """The later line stays noted."""
+    vault = open_vault(kind=Overtaken)
+    vault.by = open_vault()
+    write(vault, "one")
+
+    assert 2 == noted(vault, vault.audit.chain)[1].seq
+    change(path, lambda lines: lines.pop())
+    assert ["missing at the end: line 2 of the chain; cut off, or in newer files"] == audited(path)
+
+
 def test_killed_then_rotated(open_vault, path, audited, fork):
     """Two lines may then have one number, in two files: both are genuine, nothing is missing."""
     write(open_vault(), "one")
@@ -641,6 +677,69 @@ def test_renamed(vault, open_vault, path, audited):
         *older
     )
     assert ["1: missing before it: lines 3 to 4 of the chain"] == audited(path, older[0], older[2])
+
+
+def test_the_clock_was_set(open_vault, path, audited):
+    """Files are taken in the order of their lines' numbers, whatever their times are."""
+    clock = FakeClock(1_800_086_400.0)
+    vault = open_vault(clock=clock)
+    write(vault, "one", "two")
+    older = path.rename(path.with_name("older"))
+    clock.set(1_800_000_000.0)
+    write(vault, "three")
+
+    assert [] == audited(older, path) == audited(path, older)
+
+
+def test_one_after_the_other_moved_file(vault, path, audited):
+    """Who wrote to a file that had just been moved away went on from the newer one's lines."""
+    write(vault, "one", "two", "three", "four")
+    newer, lines = path.with_name("newer"), path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[::3]))
+    newer.write_text("".join(lines[1:3]))
+
+    assert [] == audited(path, newer)
+    assert ["2: missing before it: lines 2 to 3 of the chain"] == audited(path)
+
+
+def test_moved_while_others_wait(open_vault, path, fork):
+    """Who waits for the file, and then has it, writes to the one that is there by then."""
+    write(open_vault(), "one")
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        child = fork(lambda say: [say("begun"), write(open_vault(), "two")])
+        assert "begun" == child.readline()
+        threading.Event().wait(0.3)
+        older = path.rename(path.with_name("older"))
+    child.end()
+
+    assert [["one"], ["two"]] == [whats(older), whats(path)]
+
+
+def test_moved_after_others_wrote(open_vault, path, audited):
+    """A process that has not written for a while goes on where the others were."""
+    first, second = open_vault(), open_vault()
+    write(first, "one")
+    write(second, "two", "three")
+    path.rename(path.with_name("older"))
+    write(first, "four")
+
+    assert [4] == [line["seq"] for line in told(path)]
+    assert [] == audited(path)
+
+
+def test_emptied_as_a_line_fails(vault, path, monkeypatch):
+    """Nothing is put in the place of what somebody else has taken out of the file."""
+    write(vault, "one")
+
+    def full(_):
+        os.truncate(path, 0)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    write(vault, "two")
+
+    assert b"" == path.read_bytes()
 
 
 def test_copied_and_emptied(vault, open_vault, path, audited):
@@ -750,6 +849,18 @@ def test_neither_file_nor_store_can_be_written(path):
     write(vault, "six")
 
     assert [3, None] == [line.get("missed") for line in told(path)]
+
+
+def test_a_fork_knows_what_it_has_missed(path, fork):
+    """What its parent could not write is its parent's to tell."""
+    vault = vault_over(Faulty(), audit=path)
+    with _in_the_way(path):
+        vault.backend.faults = ["lost"]
+        write(vault, "one")
+    fork(lambda _: write(vault, "child")).end()
+    write(vault, "two")
+
+    assert [None, 1] == [line.get("missed") for line in told(path)]
 
 
 def test_a_full_disk(vault, open_vault, path, audited, fork):

@@ -145,12 +145,18 @@ class Check:
         Raises:
             ConfigurationError: A file can't be read.
         """
-        for file in sorted(files, key=cmp_to_key(_in_order)):
+        begun = [(self._first(file), file) for file in dict.fromkeys(files)]
+        for _, file in sorted(begun, key=cmp_to_key(_in_order)):
             yield from self._of_file(file)
         for chain in self.chains.values():
             yield from chain.wanted.values()
             if wrong := chain.end():
                 yield Finding(chain.name, None, wrong)
+
+    def _first(self, file: Path) -> Line | None:
+        """Return the first line of a file that is genuine."""
+        found = (opened(raw.rstrip(b"\n"), self._keys) for raw in _read(file))
+        return next(filter(None, found), None)
 
     def _of_file(self, file: Path) -> Iterator[Finding]:
         current, broken = "", 0
@@ -220,11 +226,11 @@ def _claimed(raw: bytes) -> dict[str, Any]:
     return {}
 
 
-def _in_order(one: Path, other: Path) -> int:
-    """Tell which file was begun first: by numbers if they are of one chain, else by times."""
-    first, second = (_claimed(next(_read(each), b"")) for each in (one, other))
-    name = "seq" if first.get("chain") == second.get("chain") else "at"
-    mine, its = (each.get(name) for each in (first, second))
-    if isinstance(mine, int | float) and isinstance(its, int | float):
-        return (mine > its) - (mine < its)
-    return 0
+def _in_order(one: tuple[Line | None, Path], other: tuple[Line | None, Path]) -> int:
+    """Tell which file was begun first: by numbers if both are of one chain, else by times."""
+    mine, its = one[0], other[0]
+    if mine is None or its is None:
+        return (mine is not None) - (its is not None)
+    if mine.chain == its.chain:
+        return mine.seq - its.seq
+    return (mine.at > its.at) - (mine.at < its.at)

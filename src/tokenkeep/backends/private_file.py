@@ -128,7 +128,7 @@ def open_to_append(path: Path) -> int:
         make_folder(path.parent)
     folder = expect_shared(path.parent)
     is_root, is_new = os.geteuid() == 0, False
-    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         file = os.open(path, flags)
     except FileNotFoundError:
