@@ -313,7 +313,7 @@ class FileAudit(_Written):
 
     def renew_locks(self) -> None:
         """Begin with a new lock in a child; what its parent has missed is its parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in
         self._unnoted = 0
 
     def describe(self) -> str:
@@ -390,7 +390,7 @@ class FileAudit(_Written):
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Yield the file, locked, that is at the path now."""
+        """Yield the file, locked. Each try opens it anew: it may be moved meanwhile."""
         deadline = time.monotonic() + self._patience
         while True:
             try:
@@ -398,7 +398,7 @@ class FileAudit(_Written):
             except OSError as exc:
                 private_file.refuse(self.path, exc)
             try:
-                if _lock(file) and _is_at(file, self.path):
+                if _lock(file):
                     yield file
                     return
             finally:
@@ -505,14 +505,6 @@ def _unlock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _is_at(file: int, path: Path) -> bool:
-    """Tell whether an open file is the one at a path: it may just have been moved away."""
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _by() -> dict[str, str]:
     """Return who does it: the process, the system's name for its user, and who acts, if known."""
     actor = _actor.get() or environment.given(os.environ, ACTOR) or os.environ.get("SUDO_USER")
@@ -521,6 +513,8 @@ def _by() -> dict[str, str]:
 
 
 def _account() -> str:
+    if os.name != "posix":
+        return os.environ.get("USERNAME", "")
     import pwd
 
     try:

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cmp_to_key
@@ -68,7 +68,7 @@ class Chain:
     missed: int = 0
     reached: bool = False
     broken: int = 0
-    recent: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    recent: dict[tuple[int, str], None] = field(default_factory=dict)
     wanted: dict[tuple[int, str], Finding] = field(default_factory=dict)
 
     def add(self, line: Line, file: str, number: int) -> Finding | None:
@@ -85,7 +85,9 @@ class Chain:
         self.lines, self.broken = self.lines + 1, 0
         self.missed += line.missed
         self.reached = self.reached or this == self.head[:2]
-        self.recent.append(this)
+        self.recent[this] = None
+        if len(self.recent) > _REMEMBERED:
+            del self.recent[next(iter(self.recent))]
         return None
 
     def _wrong(self, line: Line) -> str | None:
