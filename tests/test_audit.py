@@ -25,7 +25,7 @@ from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 from zohocrmsdk.src.com.zoho.crm.api.user_signature import UserSignature
 
 import tokenkeep
-from tokenkeep import ConfigurationError, Keeper, KeyRing, StoreUnavailable, Token, Vault
+from tokenkeep import ConfigurationError, Keeper, KeyRing, StoreUnavailable, Token, Vault, holder
 from tokenkeep.audit import FileAudit, noted
 from tokenkeep.audit_check import Check, with_rotated
 from tokenkeep.backends.sqlite import SQLiteBackend
@@ -210,7 +210,7 @@ def test_a_line(vault, path, monkeypatch):
         first[name] for name in ("what", "token", "user", "details")
     )
     assert (1_800_000_000.0, 1, f"web-3:{path}") == tuple(first[n] for n in ("at", "seq", "chain"))
-    assert {"process": f"web-3/{os.getpid()}", "account": account} == first["by"]
+    assert {"process": holder.name(holder.me()), "account": account} == first["by"]
     assert "54321" == second["by"]["account"]
     assert (2, first["mac"]) == (second["seq"], second["prev"])
     assert "5" * 12 == first["store"]
@@ -314,6 +314,16 @@ def test_nothing_is_configured(open_vault, tmp_path):
     assert 0 == vault.audit.examine()
     assert ["header", "row"] == [record.kind for record in vault.backend.scan(None, 9)]
     assert not [each for each in tmp_path.iterdir() if "audit" in each.name]
+
+
+def test_what_it_costs(path):
+    """Where nobody else writes in between, one line and one write to the store."""
+    vault = vault_over(Faulty(), audit=path)
+    write(vault, "one")
+    vault.backend.trips.clear()
+    write(vault, "two", "three")
+
+    assert ["write", "write"] == vault.backend.trips
 
 
 # What is found
