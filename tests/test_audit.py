@@ -156,6 +156,7 @@ DEEDS = {
     "update": (logged_in_again, "login login"),
     "revoke": (lambda keeper: keeper.revoke(saved(keeper).id), "login revoked"),
     "twice": (lambda k: [k.revoke(row.id) for row in [saved(k)] * 2], "login revoked"),
+    "revoke all": (lambda k: [saved(k), list(k.revoke_all(user="ana"))], "login revoked"),
     "revoke by save": (revoked_by_save, "login revoked"),
     "delete": (lambda keeper: keeper.delete(saved(keeper).id), "login deleted"),
     "nothing to delete": (lambda keeper: keeper.delete("nothing"), ""),
