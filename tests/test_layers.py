@@ -17,7 +17,10 @@ LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder", "metrics"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy", "lanes"},
-    {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
+    {
+        *("saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"),
+        *("audit", "audit_check"),
+    },
     {
         *("rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"),
         "policy_readers",

@@ -75,6 +75,7 @@ class Endings:
             with suppress(StoreConflict):
                 written = self._store.swap(dead)
                 self._report("revoked", written, policy=end.policy)
+                self._store.audit.note("revoked", written, policy=end.policy)
                 return written
             now = self._store.reread(str(token.id))
         raise AssertionError  # attempts() has raised

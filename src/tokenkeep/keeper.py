@@ -122,6 +122,7 @@ class Keeper(Opened):
             self.store, self.providers, self.clock, self.clock_errors, self._report
         )
         self._good: dict[str | None, tuple[str, float, float]] = {}
+        self.store.audit.report_to(self._tell)
 
     def get(
         self,
@@ -589,15 +590,18 @@ class Keeper(Opened):
     def _report(self, name: str, token: Token, **details: object) -> None:
         if name == "clock_off":
             self._good.clear()  # what was good by this clock is judged anew
-        self.meters.note(EVENTS, event=name)
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        self.meters.note(EVENTS, event=event.name)
         try:
             if self._on_event is not None:
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
-            events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+            events.logger.error("on_event failed at %s: %s", event.name, type(exc).__name__)
 
 
 def _and_then_raised(told: Iterator[Revoked], troubles: list[TokenKeepError]) -> Iterator[Revoked]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import due, folders, holder, policy_readers, records, saving
+from tokenkeep.audit import LOGGING, Audit, FileAudit, LoggedAudit
+from tokenkeep.audit_check import Check
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -26,7 +30,7 @@ from tokenkeep.errors import (
 from tokenkeep.events import logger
 from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.lookup import FIXED, Lookup, digest_of, require_id
 from tokenkeep.metrics import Census
 from tokenkeep.policy import TAKEN_UP, End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
@@ -39,7 +43,6 @@ from tokenkeep.token import Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.errors import OnError
@@ -70,6 +73,8 @@ class Vault(Store):
         clock: The time. None means the operating system's.
         make: Whether the store is made at once if it is not there. False: with
             the first token, and not by looking.
+        audit: The file that tells who did what to its tokens; or "logging". None means
+            that nothing does.
 
     Raises:
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
@@ -86,6 +91,7 @@ class Vault(Store):
         state: Path | None = None,
         clock: Clock | None = None,
         make: bool = True,
+        audit: Path | str | None = None,
     ) -> None:
         self.backend = backend
         self.ring = ring
@@ -107,6 +113,7 @@ class Vault(Store):
             due_of=self.due_of,
         )
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)
+        self.audit: Audit = self._own_audit(audit)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -181,6 +188,8 @@ class Vault(Store):
             )
             with suppress(StoreConflict):
                 self._header.rule(new)
+                rules = [rule.name for rule in policies.rules]
+                self.audit.note("policy_set", version=policies.version, rules=rules)
                 return
 
     @property
@@ -214,7 +223,9 @@ class Vault(Store):
         for each, end in self._one_too_many(row, self._header.ruled.policies):
             by = by_policy(end.policy)
             with suppress(StoreConflict):  # then by the next login, or it was ended anyway
-                self.swap(saving.died(each, Status.REVOKED, self._clock.now(), by, since=end.at))
+                now = self._clock.now()
+                ended = self.swap(saving.died(each, Status.REVOKED, now, by, since=end.at))
+                self.audit.note("revoked", ended, policy=end.policy)
 
     def apply_policies(self, on_error: OnError = None) -> bool:
         ruled, began = self.ruled, self._clock.now()
@@ -325,7 +336,13 @@ class Vault(Store):
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()
-        saved = self._saver.save(self.providers.locate(token))
+        login = secrets.token_hex(16)
+        saved = self._saver.save(self.providers.locate(token), login)
+        if token.status is Status.REVOKED:
+            self.audit.note("revoked", saved)
+        elif saved.renewal.login == login:
+            about = {name: getattr(saved, name) for name in (*FIXED[1:], "scope")}
+            self.audit.note("login", saved, **about)
         with letting_go():  # else by the next login: this one is saved
             self._end_too_many(saved)
         return saved
@@ -337,23 +354,9 @@ class Vault(Store):
         return self._saver.make_sole(token)
 
     def delete_version(self, token_id: str, version: str | None) -> None:
-        record_id = self._rows.record_id(token_id)
-        for _ in attempts(token_id):
-            try:
-                kept = self._rows.read(record_id)
-            except StoreTampered:
-                # What does not open can be deleted all the same.
-                self._rows.delete(record_id, replaces=version)
-                return
-            row = self._saver.lead(kept)
-            if row is not None and version not in (None, row.version):
-                raise saving.conflict(row, "This token was changed meanwhile")
-            with suppress(StoreConflict):
-                # An ended row goes once all its revocations are confirmed.
-                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
-                    self._rows.delete(record_id, replaces=kept.version)
-                if row is None or self._delete_row(row):
-                    return
+        deleted = self._delete(token_id, version)
+        if deleted is not None:
+            self.audit.note("deleted", deleted, status=deleted.status.value)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
@@ -361,13 +364,15 @@ class Vault(Store):
         errors = list[TokenKeepError]()
         due = self.due(records.EVER, errors.append)
         if not any(row.renewal.to_revoke for row in due) and not errors:
+            self.audit.recall()
             self.backend.clear()
-            return
-        errors.clear()
-        for record in self._rows.scan():
-            if record.kind == records.ROW:
-                with telling(errors.append):
-                    self.delete_token(records.token_id(record.id))
+        else:
+            errors.clear()
+            for record in self._rows.scan():
+                if record.kind == records.ROW:
+                    with telling(errors.append):
+                        self._delete(records.token_id(record.id), None)
+        self.audit.note("deleted_all")
         if errors:
             raise errors[0]
 
@@ -394,12 +399,17 @@ class Vault(Store):
             StoreConflict: Its id is taken, or what it is for has a row.
         """
         self._header.make()
-        return self._rows.put(self._placed(row), replaces=None)
+        adopted = self._rows.put(self._placed(row), replaces=None)
+        self.audit.note("adopted", adopted)
+        return adopted
 
     def adopt_each(self, rows: Sequence[Token]) -> list[Token | None]:
         """Store rows in one trip; None for each that was not: `adopt` says why."""
         self._header.make()
-        return self._rows.insert(map(self._placed, rows))
+        adopted = self._rows.insert(map(self._placed, rows))
+        if ids := [each.id for each in adopted if each]:
+            self.audit.note("adopted", tokens=ids)
+        return adopted
 
     def _placed(self, row: Token) -> Token:
         """Return a row of another store with its id and owner in this one."""
@@ -557,7 +567,10 @@ class Vault(Store):
         Raises:
             StoreConflict: Somebody else did meanwhile.
         """
-        return self._header.rotate()
+        rotated = self._header.rotate()
+        if rotated:
+            self.audit.note("key_rotated", key=self._header.wrapped_under)
+        return rotated
 
     def rotate_data(self, *, anew: bool = True, on_error: OnError = None) -> Iterator[bool]:
         """
@@ -575,6 +588,8 @@ class Vault(Store):
             For each record whether it was sealed now.
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
+        if anew:
+            self.audit.note("data_key_rotated", key=newest)
         for record in self._rows.scan():
             done = False
             with telling(on_error):
@@ -588,6 +603,10 @@ class Vault(Store):
         for record in self._rows.scan():
             counts[record.key] = counts.get(record.key, 0) + 1
         return self._header.wrapped_under, counts
+
+    def audited(self) -> Check:
+        """Return what checks the files of an audit of this store."""
+        return Check(self._header.keys, self)
 
     def close(self) -> None:
         """Let go of connections, files and unsealed tokens."""
@@ -612,6 +631,27 @@ class Vault(Store):
         if self.backend.finds_late:
             marks += self._saver.owners(self.providers.locate(asked))
         return question.choose(self._saver.having(marks))
+
+    def _delete(self, token_id: str, version: str | None) -> Token | None:
+        """See `Store.delete_version`; return the row that was deleted. None if there was none."""
+        record_id = self._rows.record_id(token_id)
+        for _ in attempts(token_id):
+            try:
+                kept = self._rows.read(record_id)
+            except StoreTampered:
+                # What does not open can be deleted all the same.
+                there = self._rows.delete(record_id, replaces=version)
+                return Token(id=token_id) if there else None
+            row = self._saver.lead(kept)
+            if row is not None and version not in (None, row.version):
+                raise saving.conflict(row, "This token was changed meanwhile")
+            with suppress(StoreConflict):
+                # An ended row goes once all its revocations are confirmed.
+                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
+                    self._rows.delete(record_id, replaces=kept.version)
+                if row is None or self._delete_row(row):
+                    return row
+        raise AssertionError  # attempts() has raised
 
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
@@ -652,6 +692,13 @@ class Vault(Store):
                 self._rows.put(self._rows.open(record), replaces=record.version)
                 return True
         return False
+
+    def _own_audit(self, where: Path | str | None) -> Audit:
+        if not where:
+            return Audit()
+        if where == LOGGING:
+            return LoggedAudit(lambda: self._header.keys, self._clock)
+        return FileAudit(Path(where), lambda: self._header.keys, self, self._clock)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

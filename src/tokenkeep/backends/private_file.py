@@ -112,6 +112,64 @@ def appearing(path: Path) -> Iterator[TextIO]:
         sync_folder(path)  # also another's file, which will be relied on just as well
 
 
+def open_to_append(path: Path) -> int:
+    """
+    Open a file to read and to append to, made with mode 0600, and its folder, if it is missing.
+
+    It has to be this user's or root's, and so has its folder, where nobody else may exchange it;
+    its mode is tightened. Root's are the folder's owner's, whose programs write there too.
+
+    Returns:
+        A descriptor.
+
+    Raises:
+        OSError: It can't be opened or made, or is a link, or no regular file.
+        StoreUnavailable: Somebody else has made it, or can exchange it.
+    """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    folder = expect_shared(path.parent)
+    is_root, is_new = os.geteuid() == 0, False
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(path, flags)
+    except FileNotFoundError:
+        file, is_new = os.open(path, flags | os.O_CREAT, 0o600), True
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            refuse(path, IsADirectoryError(errno.EISDIR, "it is not a regular file"))
+        if is_root and is_new:
+            os.fchown(file, folder.st_uid, folder.st_gid)
+        found = os.fstat(file)
+        if not is_root or found.st_uid != folder.st_uid:
+            _expect_own(path, found, "")
+        tighten(path)
+        if is_new:
+            sync_folder(path)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def expect_shared(path: Path) -> os.stat_result:
+    """
+    Look whether a folder is this user's or root's, to root anybody's, and not open to all.
+
+    Raises:
+        StoreUnavailable: It is not.
+    """
+    found = path.stat()
+    if os.geteuid() != 0:
+        _expect_own(path, found, "")
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise StoreUnavailable(
+            f"{path} can't be used: others can write to it",
+            hint=f"Take their right away: chmod o-w {path}",
+        )
+    return found
+
+
 def tighten(path: Path) -> None:
     """Take a file's rights away from group and others, if it is this user's. Silent if missing."""
     with suppress(FileNotFoundError, PermissionError):

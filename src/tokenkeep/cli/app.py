@@ -36,6 +36,7 @@ COMMANDS = {
     "copy": "moving:copy",
     "export": "moving:export",
     "keys": "keys:keys",
+    "audit": "audit:audit",
     "sql-schema": "sql_schema:sql_schema",
     "doctor": "doctor:doctor",
     "health": "health:health",

@@ -107,6 +107,7 @@ def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Ch
     yield from _tried("key", _tokens(vault, used))
     yield from _tried("policies", _policies(vault))
     yield from _tried("journal", _journal(vault, used))
+    yield from _tried("audit", _audit(vault))
 
 
 def _risks(vault: Vault) -> Iterator[Check]:
@@ -167,6 +168,18 @@ def _journal(vault: Vault, used: Used) -> Iterator[Check]:
         vault.journal.prepare()
     if not waiting:
         yield _check("journal", "ok", "nothing waits to be saved")
+
+
+def _audit(vault: Vault) -> Iterator[Check]:
+    """Say where the audit goes, and whether it can be written. Nothing if it goes nowhere."""
+    where = vault.audit.describe()
+    if where is None:
+        return
+    if missed := vault.audit.examine():
+        text = f"{where}: {counted(missed, 'deed', 'deeds')} could not be written"
+        yield _check("audit", "warning", text, "The next line tells; look into the log for why")
+    else:
+        yield _check("audit", "ok", f"goes to {where}")
 
 
 def _rotates(providers: Providers, name: str) -> bool:
