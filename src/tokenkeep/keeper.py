@@ -449,7 +449,7 @@ class Keeper(Opened):
         self,
         stop: threading.Event | None = None,
         *,
-        workers: int = 8,
+        workers: int = 32,
         on_error: Callable[[TokenKeepError], None] | None = None,
     ) -> Freshened:
         """
