@@ -17,10 +17,20 @@ LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
-    {"saving", "records", "header", "store", "decision", "clock_errors", "journal"},
+    {
+        "saving",
+        "records",
+        "header",
+        "store",
+        "decision",
+        "clock_errors",
+        "journal",
+        "notices",
+        "sinks",
+    },
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping"},
+    {"keeper", "revoking", "sweeping", "telling"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},
@@ -103,7 +113,7 @@ def test_no_circles():
 
 NO_BACKEND = set(HEIGHT) - {"errors", "backends"}
 OF_A_VAULT = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
-KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "renewal"), OF_A_VAULT)
+KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "telling", "renewal"), OF_A_VAULT)
 """Who hands tokens out knows the interface of a store, no vault and no records."""
 
 

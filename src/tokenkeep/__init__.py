@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from tokenkeep.providers import Providers as Providers
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
+    from tokenkeep.sinks import Notices as Notices
+    from tokenkeep.sinks import verify_signature as verify_signature
     from tokenkeep.store import TokenStore as TokenStore
     from tokenkeep.sweeping import Swept as Swept
     from tokenkeep.token import Claim as Claim
     from tokenkeep.token import Failure as Failure
     from tokenkeep.token import Happening as Happening
+    from tokenkeep.token import Notice as Notice
     from tokenkeep.token import Renewal as Renewal
     from tokenkeep.token import Status as Status
     from tokenkeep.token import Token as Token
@@ -40,9 +43,10 @@ _HOMES = {
     "tokenkeep.keeper": ("Keeper",),
     "tokenkeep.providers": ("Provider", "Providers"),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
+    "tokenkeep.sinks": ("Notices", "verify_signature"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),
-    "tokenkeep.token": ("Claim", "Failure", "Happening", "Renewal", "Status", "Token"),
+    "tokenkeep.token": ("Claim", "Failure", "Happening", "Notice", "Renewal", "Status", "Token"),
     "tokenkeep.vault": ("Vault",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -20,11 +20,13 @@ from tokenkeep.saving import cleaned
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
+from tokenkeep.telling import Teller
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tokenkeep.sinks import Notices
     from tokenkeep.store import Store, TokenStore
 
 TOUCH_EVERY = 3600.0
@@ -57,6 +59,8 @@ class Keeper(Opened):
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+        notices: Whom to tell of deaths, recoveries and outages (`tokenkeep.Notices`). None
+            means whom the store's configuration names.
 
     Raises:
         TypeError: *store* is no store, or *providers* are no `Providers`.
@@ -71,6 +75,7 @@ class Keeper(Opened):
         providers: Providers | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
+        notices: Notices | None = None,
     ) -> None:
         expect_providers(providers)
         self.store: Store = complete(store)
@@ -80,6 +85,8 @@ class Keeper(Opened):
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
         self._on_event = on_event
+        whom = self.store.notices if notices is None else notices
+        self._teller = Teller(self.store, self.providers, whom, self.clock, self._report)
         self._renewer = Renewer(
             self.store,
             self.providers.of,
@@ -241,7 +248,11 @@ class Keeper(Opened):
         """
         # A six-method store may not know providers: who logs in, or where a token is valid.
         token = cleaned(token, needs_login=self.providers.needs_login)
-        return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
+        began = self.clock.now()
+        saved = self.store.save_token(self.providers.locate(token))
+        if (saved.updated_at or 0.0) >= began:  # now, and not by an earlier save of the same
+            self._teller.recovered(saved, saved.updated_at)
+        return self._revocations.confirm(saved)
 
     def end(self, token_id: str) -> Token:
         """
@@ -307,7 +318,7 @@ class Keeper(Opened):
 
     def sweep(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Swept:
         """
-        Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
+        Tidy up: save answers that could not be saved, finish revocations, tell what is to be told.
 
         Run it now and then, e.g. once an hour; any number of processes may.
         What does not open holds nothing else up.
@@ -325,13 +336,16 @@ class Keeper(Opened):
         troubles: list[TokenKeepError] = []
         note = on_error or troubles.append
         doers = self._renewer, self._revocations
-        swept = sweep(self.store, self.journal, *doers, self.clock.now(), note=note)
+        swept = sweep(
+            self.store, self.journal, *doers, self.clock.now(), teller=self._teller, note=note
+        )
         if troubles:
             raise troubles[0]
         return swept
 
     def close(self) -> None:
-        """Let go of the store's connections and files."""
+        """Let go of the store's connections and files; what is being told has two seconds more."""
+        self._teller.close()
         self._good.clear()
         self.store.close()
 
@@ -361,3 +375,4 @@ class Keeper(Opened):
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+        self._teller.heard(name, token, details)

@@ -11,7 +11,8 @@ from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import from_row
 from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 from tokenkeep.lookup import SECRETS
-from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token
+from tokenkeep.notices import next_tell
+from tokenkeep.token import Claim, Failure, Happening, Notice, Renewal, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ _OURS = "tk_"
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
 _APART = _OUTSIDE | {"status", "renewal", "history"}
 _LEADS = ("to", "at", "name", "seen_login", "seen_status")
-_NESTED = {"claim": Claim, "failure": Failure}
+_NESTED = {"claim": Claim, "failure": Failure, "notice": Notice}
 _EMPTY, _NO_STATE = Token(), Renewal()
 _KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -134,7 +135,8 @@ def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -
     used, due_at = None, None
     if isinstance(kept, Token):
         kind, used = ENDED if kept.ended else ROW, kept.last_used_at
-        due_at = (kept.updated_at or 0.0) if kept.ended or kept.renewal.to_revoke else None
+        due = [kept.updated_at or 0.0] if kept.ended or kept.renewal.to_revoke else []
+        due_at = min([*due, *filter(None, [next_tell(kept)])], default=None)
     elif isinstance(kept, Alias):
         kind, due_at = ALIAS, kept.at if kept.carries else None
     elif isinstance(kept, Note):
@@ -282,7 +284,10 @@ def _renewal(state: dict[str, Any]) -> Renewal:
 def _nested(name: str, inside: dict[str, Any]) -> Any:
     kind = _NESTED[name]
     known = {each.name for each in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
+    given = {name: value for name, value in inside.items() if name in known}
+    if kind is Notice:
+        given["told"] = tuple(given["told"])
+    return kind(**given)
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep.errors import TokenNotFound, letting_go
+from tokenkeep.notices import next_tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tokenkeep.errors import OnError
     from tokenkeep.journal import Journal
     from tokenkeep.providers import Providers
+    from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim, Token
 
 
@@ -171,6 +173,9 @@ class Store(TokenStore):
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""
 
+    notices: Notices | None = None
+    """Whom to tell of deaths and outages. None means nobody."""
+
     def describe(self) -> str:
         """Return where the tokens are, for errors: a path or an address, and no password."""
         return f"a {type(self).__name__}"
@@ -206,9 +211,12 @@ class Store(TokenStore):
         del token_id, last_used_at
 
     def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        """Yield the tokens with something to revoke by now, in epoch seconds; deleted ones too."""
-        del now, on_error
-        return (token for token in self.iter_tokens() if token.renewal.to_revoke)
+        """Yield the tokens with something to revoke, or tell, by now; deleted ones too."""
+        del on_error
+        for token in self.iter_tokens():
+            tells = next_tell(token)
+            if token.renewal.to_revoke or (tells is not None and tells <= now):
+                yield token
 
     def tidy(self, now: float, on_error: OnError = None) -> int:
         """Finish what crashes have left over by now, and return how many records were dropped."""
