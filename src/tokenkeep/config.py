@@ -237,7 +237,7 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
     if shows_password(str(found.get("store"))):
         private_file.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
-    if _SECRET in str(found.get("notices")):
+    if isinstance(found.get("notices"), dict) and _SECRET in found["notices"]:
         private_file.read(path, f"{_IT}, with the secret of a webhook,", variable=CONFIG)
     return path, found
 

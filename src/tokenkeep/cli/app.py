@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "moving:export",
     "keys": "keys:keys",
     "sql-schema": "sql_schema:sql_schema",
+    "notices": "notices:notices",
     "doctor": "doctor:doctor",
     "emulate": "emulate:emulate",
     "demo": "emulate:demo",

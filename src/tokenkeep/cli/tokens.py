@@ -202,8 +202,9 @@ def sweep(session: Session) -> None:
     """
     Tidy up after crashes and outages; run it now and then.
 
-    Saves answers that could not be saved, finishes revocations, drops what
-    first logins and ids of deleted tokens have left behind.
+    Saves answers that could not be saved, finishes revocations, tells of tokens
+    that died and of outages, drops what first logins and ids of deleted tokens
+    have left behind.
     """
     with told_last() as troubles:
         with session.progress("Sweeping"):

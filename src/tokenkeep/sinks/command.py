@@ -74,7 +74,7 @@ class Command:
             ConfigurationError: There is none.
         """
         if found := shutil.which(self._words[0]):
-            return f"{found} is run with each"
+            return f"{found} can be run"
         raise ConfigurationError(
             f"There is no program {self._words[0]} that may be run",
             hint="Name it by its whole path, and make it executable: chmod +x",

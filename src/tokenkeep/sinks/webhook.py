@@ -84,7 +84,7 @@ class Webhook:
         """
         try:
             body = json.dumps(facts).encode()
-            form = _Document(body, signature(self._secret, body, int(now)))
+            form = _Document(body, self.host, signature(self._secret, body, int(now)))
             reply = send("POST", self._url, form, TIMEOUT, connect=self._connection, reads=False)
         except ProviderUnavailable as exc:
             return exc.what
@@ -103,7 +103,7 @@ class Webhook:
             ProviderUnavailable: Its name does not resolve.
         """
         self._places(TIMEOUT)
-        return f"{self.host} is where notices go"
+        return f"{self.host} can be told"
 
     def _connection(self, address: Url, timeout: float) -> HTTPConnection:
         return connection_at(address, self._places(timeout), timeout)
@@ -129,8 +129,9 @@ class Webhook:
 class _Document(Form):
     """A body as it is to be sent, with the header that signs it."""
 
-    def __init__(self, body: bytes, signed: str) -> None:
-        super().__init__({"Content-Type": "application/json", SIGNATURE: signed})
+    def __init__(self, body: bytes, host: str, signed: str) -> None:
+        kind = "application/json"
+        super().__init__({"Host": host, "Content-Type": kind, SIGNATURE: signed})
         self._body = body
 
     def encode(self) -> bytes:
