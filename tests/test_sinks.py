@@ -266,7 +266,7 @@ def run(tmp_path):
 
 
 def test_command(run, monkeypatch, capfd):
-    """It has the facts in its environment, as text, and of ours nothing else; there is no shell."""
+    """It has the facts in its environment, as text, of ours nothing else; there is no shell."""
     monkeypatch.setenv("TOKENKEEP_KEYS", "a s3cret key")
     monkeypatch.setenv("TOKENKEEP_NEW_SECRET", "s3cret")
     monkeypatch.setenv("OTHER", "stays")

@@ -214,8 +214,8 @@ class LocalSwap(Store):
         login, renewal = self._renewals.get(str(token.id), (None, token.renewal))
         if login != _login(token):  # it begins anew, but for what is still to be revoked
             notice = renewal.notice
-            if token.status is Status.OK:
-                notice = recovered(notice, token.updated_at or 0.0)
+            if notice is not None and token.status is Status.OK:
+                notice = recovered(notice, max(notice.at, token.updated_at or 0.0))
             renewal = token.renewal.but(to_revoke=renewal.to_revoke, notice=notice)
         content = (token.pair, token.expires_at, token.status, token.user, renewal)
         version = digest_of(f"{content}{renewal.to_revoke}")
