@@ -234,7 +234,7 @@ def seal(store: Vault, kept: Kept) -> Record:
         kept = kept.but(id=records.token_id(number), version=number, owner=rows.owner(kept))
     else:
         kept = replace(kept, id=number, version=number, owner=number)
-    return records.seal(kept, rows.header.keys, store.providers.tenant)
+    return records.seal(kept, rows.header.keys, store.providers.tenant, store.due_of)
 
 
 def fill(store: Vault, path: Path, n: int) -> list[str]:

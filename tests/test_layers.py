@@ -16,7 +16,7 @@ ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy"},
     {
         "saving",
         "records",
@@ -25,12 +25,13 @@ LAYERS = (
         "decision",
         "clock_errors",
         "journal",
+        "due",
         "notices",
         "sinks",
     },
     {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "telling"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening", "telling"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},

@@ -20,6 +20,9 @@ from tokenkeep import (
     records,
 )
 from tokenkeep.backends.base import MARKS
+from tokenkeep.due import due_at
+from tokenkeep.policy import NO_POLICIES
+from tokenkeep.providers import Profile
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.sealing import DataKeys
 
@@ -76,7 +79,11 @@ every_kind = pytest.mark.parametrize("kept", KINDS.values(), ids=KINDS)
 
 
 def seal(kept):
-    return records.seal(kept, KEYS, lambda token: token.user and token.user.rpartition(":")[2])
+    def due_of(token):
+        return due_at(token, 0.0, NO_POLICIES, Profile())
+
+    tenant_of = lambda token: token.user and token.user.rpartition(":")[2]  # noqa: E731
+    return records.seal(kept, KEYS, tenant_of, due_of)
 
 
 def sealed_anew(record, change):

@@ -67,7 +67,7 @@ def test_what_is_no_text(look, name, value):
 def test_seal(odd):
     """What can't be sealed is a named error, whoever writes it past a save."""
     with pytest.raises((StoreError, LookupFailed)) as caught:
-        records.seal(token(**STORED, **odd), KEYS, lambda _: None)
+        records.seal(token(**STORED, **odd), KEYS, lambda _: None, lambda _: None)
 
     assert SECRET not in reported(caught.value)
 

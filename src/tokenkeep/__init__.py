@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from tokenkeep.config import Settings as Settings
     from tokenkeep.config import open_store as open_store
     from tokenkeep.config import settings as settings
+    from tokenkeep.ending import Planned as Planned
     from tokenkeep.events import Event as Event
+    from tokenkeep.freshening import Freshened as Freshened
     from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.policy import Policies as Policies
+    from tokenkeep.policy import Policy as Policy
     from tokenkeep.providers import Provider as Provider
     from tokenkeep.providers import Providers as Providers
     from tokenkeep.sealing import KeyRing as KeyRing
@@ -40,7 +44,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
+    "tokenkeep.freshening": ("Freshened",),
     "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.ending": ("Planned",),
+    "tokenkeep.policy": ("Policies", "Policy"),
     "tokenkeep.providers": ("Provider", "Providers"),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.sinks": ("Notices", "verify_signature"),

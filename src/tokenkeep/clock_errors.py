@@ -28,17 +28,31 @@ class ClockErrors:
         """Note an issuer's clock minus this host's, in seconds; 0 if they agree."""
         self._known[issuer] = behind, self._zero()
 
+    def is_known(self, issuer: str | None) -> bool:
+        """Tell whether an issuer's clock was compared with this host's since that was set."""
+        zero = self._known.get(issuer, (0.0, None))[1]
+        return zero is not None and abs(self._zero() - zero) <= CLOCK_TOLERANCE
+
     def of(self, issuer: str | None) -> float:
         """Return an issuer's clock minus this host's, in seconds; 0 if that is not known."""
-        behind, zero = self._known.get(issuer, (0.0, 0.0))
-        return behind if behind and abs(self._zero() - zero) <= CLOCK_TOLERANCE else 0.0
+        behind = self._known.get(issuer, (0.0, 0.0))[0]
+        return behind if behind and self.is_known(issuer) else 0.0
 
     def local(self, token: Token) -> Token:
-        """Return a stored token with its end as this host's clock will show it."""
+        """
+        Return a stored token with its end as this host's clock will show it.
+
+        A session is as old as the clock says that shows the earlier time: nothing ends early.
+        """
         behind = self.of(token.issuer)
-        if token.expires_at is None or not behind:
+        if not behind:
             return token
-        return token.but(expires_at=token.expires_at - behind)
+        ends, ahead = token.expires_at, max(0.0, -behind)
+        return token.but(
+            expires_at=None if ends is None else ends - behind,
+            logged_in_at=(token.logged_in_at or token.created_at or 0.0) + ahead,
+            last_used_at=(token.last_used_at or 0.0) + ahead,
+        )
 
     def _zero(self) -> float:
         """Return when the monotonic clock was 0: another time as soon as this one is set."""

@@ -11,9 +11,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from tokenkeep.lookup import digest_of
+from tokenkeep.policy import NO_POLICIES
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
+    from tokenkeep.policy import End, Policies
     from tokenkeep.providers.base import Profile
     from tokenkeep.token import Failure, Token
 
@@ -37,6 +39,8 @@ class Verdict(Enum):
     COOL_DOWN = "cool_down"
     LOGIN_NEEDED = "login_needed"
     REVOKED = "revoked"
+    ENDED = "ended"
+    """A policy has taken hold; that is to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,21 @@ class Decision:
         until: With `Verdict.COOL_DOWN`: when to ask again, in epoch seconds.
             With `Verdict.USE`: before this time the answer is the same as long
             as the token is; None if that is not known.
+        end: With `Verdict.ENDED`: which policy, and since when.
     """
 
     verdict: Verdict
     until: float | None = None
+    end: End | None = None
 
 
 def decide(  # noqa: PLR0911  # one line a case reads better than one exit
-    token: Token, now: float, profile: Profile, *, rejected: str | None = None
+    token: Token,
+    now: float,
+    profile: Profile,
+    *,
+    rejected: str | None = None,
+    policies: Policies = NO_POLICIES,
 ) -> Decision:
     """
     Say what to do with a stored token.
@@ -67,15 +78,18 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
         return Decision(Verdict.REVOKED)
     if token.status is not Status.OK:
         return Decision(Verdict.LOGIN_NEEDED)
+    end = policies.ending(token)
+    if end is not None and now >= end.at:
+        return Decision(Verdict.ENDED, end=end)
     usable = is_usable(token, now, rejected=rejected)
     left = _left(token, now) if usable and _is_credible(token, now) else 0.0
-    mandatory, advisory = _windows(token, profile)
+    mandatory, advisory = windows(token, profile)
     if usable and left >= advisory:
-        ends = token.expires_at
-        return Decision(Verdict.USE, None if ends is None else ends - advisory)
+        ends = None if token.expires_at is None else token.expires_at - advisory
+        return Decision(Verdict.USE, ends if ends is None or end is None else min(ends, end.at))
     if not token.refresh_token and profile.needs_login:
         return Decision(Verdict.USE) if usable else Decision(Verdict.LOGIN_NEEDED)
-    blocked = _blocked_until(token, now, profile)
+    blocked = blocked_until(token, now, profile)
     if usable and (blocked is not None or (left >= mandatory and token.renewal.claim)):
         return Decision(Verdict.USE)
     if token.renewal.claim:
@@ -98,6 +112,12 @@ def is_usable(token: Token, now: float, *, rejected: str | None = None) -> bool:
 def counted(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
     """Return the mint times that count against the budget, and this one. None without a limit."""
     return (*_within(token, now, profile), now) if profile.mint_limit is not None else ()
+
+
+def has_spare(token: Token, now: float, profile: Profile) -> bool:
+    """Tell whether the budget has room for a renewal ahead, and for one that somebody asks for."""
+    limit = profile.mint_limit
+    return limit is None or len(_within(token, now, profile)) < limit - 1
 
 
 def may_repeat(token: Token, now: float, profile: Profile) -> bool:
@@ -150,7 +170,7 @@ def _is_credible(token: Token, now: float) -> bool:
     return lifetime is None or _left(token, now) <= lifetime + CLOCK_SKEW
 
 
-def _windows(token: Token, profile: Profile) -> tuple[float, float]:
+def windows(token: Token, profile: Profile) -> tuple[float, float]:
     """Return the mandatory and the advisory window, shortened for short-lived tokens."""
     lifetime = token.renewal.lifetime
     if lifetime is None:
@@ -166,7 +186,7 @@ def _within(token: Token, now: float, profile: Profile) -> tuple[float, ...]:
     )
 
 
-def _blocked_until(token: Token, now: float, profile: Profile) -> float | None:
+def blocked_until(token: Token, now: float, profile: Profile) -> float | None:
     """Return before which time the provider must not be asked. None if it may be."""
     ends = []
     failure = current_failure(token)

@@ -21,6 +21,7 @@ Every error tokenkeep raises, cut by what the caller can do about it.
     │   └── StoreTampered           stop: what is stored was changed outside tokenkeep
     ├── LoginNeeded                 send the user through the login again
     │   └── TokenRevoked            revoked here, on purpose
+    │       └── PolicyEnded         its session is over, by a policy of this store
     ├── NotThisLogin                begin the login anew
     └── RenewalError
         ├── ProviderUnavailable     try again: no definite answer from the provider
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousLookup", "ConfigurationError", "CoolingDown", "DriverMissing",
     "DuplicateRefreshToken", "EmptyLookup", "GrantRejected", "KeyMissing", "KeyUnsafe",
-    "LoginNeeded", "LookupFailed", "NotThisLogin", "ProviderRefused", "ProviderUnavailable",
-    "RenewalError", "RenewalTimeout", "StaleToken", "StoreConflict", "StoreError", "StoreForeign",
-    "StoreTampered", "StoreTooNew", "StoreUnavailable", "TokenKeepError", "TokenNotFound",
-    "TokenRevoked", "UnknownName",
+    "LoginNeeded", "LookupFailed", "NotThisLogin", "PolicyEnded", "ProviderRefused",
+    "ProviderUnavailable", "RenewalError", "RenewalTimeout", "StaleToken", "StoreConflict",
+    "StoreError", "StoreForeign", "StoreTampered", "StoreTooNew", "StoreUnavailable",
+    "TokenKeepError", "TokenNotFound", "TokenRevoked", "UnknownName",
 ]  # fmt: skip
 
 
@@ -179,6 +180,30 @@ class LoginNeeded(TokenKeepError):
 
 class TokenRevoked(LoginNeeded):
     """The token was revoked with tokenkeep; it is not handed out any more."""
+
+
+class PolicyEnded(TokenRevoked):
+    """
+    Its session is over, by a policy of the store it is in.
+
+    Args:
+        what: As for `TokenKeepError`.
+        policy: The name of the policy. None if that is not known.
+        since: When it took hold, in epoch seconds. None likewise.
+        about: *token_id*, *user* and *hint*, as for `TokenKeepError`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        policy: str | None = None,
+        since: float | None = None,
+        **about: str | None,
+    ) -> None:
+        super().__init__(what, **about)
+        self.policy = policy
+        self.since = since
 
 
 class NotThisLogin(TokenKeepError):

@@ -1,4 +1,4 @@
-"""The store's own record: its id and its keys, wrapped under the key ring."""
+"""The store's own record: its id, its keys and its policies, wrapped under the key ring."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import json
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.base import HEADER, WIDTH, Record
 from tokenkeep.errors import (
+    ConfigurationError,
     KeyMissing,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
     StoreUnavailable,
 )
+from tokenkeep.policy import NO_POLICIES, Policies
 from tokenkeep.providers.checks import Hidden
 from tokenkeep.sealing import KEY_BYTES, DataKeys
 
@@ -32,6 +35,26 @@ LOOK_EVERY = 60.0
 
 _BOUND = f"tokenkeep {FORMAT} header".encode()
 _RESTORE = "Restore the store from a backup; without one, delete all of it and log in again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruled:
+    """
+    What policies a store has.
+
+    Args:
+        policies: They themselves.
+        serial: How often they were set.
+        at: When, in epoch seconds. None if never.
+        by: Who did, for people. None likewise.
+        applied: Up to which *serial* all rows were looked at since.
+    """
+
+    policies: Policies = NO_POLICIES
+    serial: int = 0
+    at: float | None = None
+    by: str | None = None
+    applied: int = 0
 
 
 class Header:
@@ -57,6 +80,7 @@ class Header:
         self._record: Record | None = None
         self._looked = monotonic()
         self._keys = _keys_in(_new())
+        self.ruled = Ruled()
         if not self.is_made:
             expect_new(backend)
 
@@ -115,16 +139,18 @@ class Header:
             return
         if was is None or record.version != was.version:
             try:
-                keys = _keys_in(_plain(record, self._source))
+                plain = _plain(record, self._source)
             except KeyMissing as exc:
                 changed = "The store's header was changed meanwhile. " if was is not None else ""
                 exc.what = f"{changed}{exc.what}, for {self._backend.describe()}"
                 raise
+            keys, ruled = _keys_in(plain), _ruled_in(plain)
             if was is not None and keys.store_id != self._keys.store_id:
                 raise self._gone("There is another store by now")
-            if was is not None and not {*self._keys.numbers} <= {*keys.numbers}:
+            is_older = not {*self._keys.numbers} <= {*keys.numbers}
+            if was is not None and (is_older or ruled.serial < self.ruled.serial):
                 raise self._gone("The store's own record is an older one than it was")
-            self._record, self._keys = record, keys
+            self._record, self._keys, self.ruled = record, keys, ruled
         self._looked = self._monotonic()
 
     def rotate(self) -> bool:
@@ -144,10 +170,22 @@ class Header:
         self._rewrite(plain)
         return number
 
+    def look_now_and_then(self) -> None:
+        """Read it again if that was not done for a minute; not if it was never made."""
+        if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY:
+            self.look()
+
+    def rule(self, ruled: Ruled) -> None:
+        """Write other policies, or how far they are applied; `StoreConflict`: look, and again."""
+        self.make()
+        plain = _plain(self._there(), self._source)
+        facts = {**vars(ruled), "policies": ruled.policies.facts()}
+        self._rewrite(Hidden(plain, ruled=facts))
+
     def _rewrite(self, plain: Hidden) -> None:
         record = _record(plain, self._source)
         self._backend.write(record, replaces=self._there().version)
-        self._record, self._keys = record, _keys_in(plain)
+        self._record, self._keys, self.ruled = record, _keys_in(plain), _ruled_in(plain)
 
     def _there(self) -> Record:
         self.make()
@@ -198,6 +236,16 @@ def _keys_in(plain: Hidden) -> DataKeys:
             _bytes(plain["index"]),
         )
     raise _damaged()
+
+
+def _ruled_in(plain: Hidden) -> Ruled:
+    found = plain.get("ruled", {})
+    with suppress(ValueError, TypeError, AttributeError, ConfigurationError):
+        return Ruled(**{**found, "policies": Policies.of_facts(found.get("policies", ()))})
+    raise StoreTooNew(
+        "The policies of this store say something that this tokenkeep does not know",
+        hint="Upgrade tokenkeep: it would not hold to them",
+    )
 
 
 def _plain(record: Record, source: KeySource) -> Hidden:

@@ -9,8 +9,18 @@ from tokenkeep import events
 from tokenkeep.clock import Clock
 from tokenkeep.clock_errors import ClockErrors
 from tokenkeep.decision import Verdict, decide
-from tokenkeep.errors import KeyMissing, StoreConflict, StoreTampered, TokenKeepError, letting_go
+from tokenkeep.ending import Endings, Planned, planned
+from tokenkeep.errors import (
+    ConfigurationError,
+    KeyMissing,
+    PolicyEnded,
+    StoreConflict,
+    StoreTampered,
+    TokenKeepError,
+    letting_go,
+)
 from tokenkeep.events import Event
+from tokenkeep.freshening import Freshened, Freshening
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
 from tokenkeep.providers import Providers, expect_providers
@@ -24,13 +34,18 @@ from tokenkeep.telling import Teller
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
+    from tokenkeep.policy import Policies
     from tokenkeep.sinks import Notices
     from tokenkeep.store import Store, TokenStore
 
-TOUCH_EVERY = 3600.0
-"""How often it is noted that a token is in use, in seconds."""
+LOOKS_EVERY = 60.0
+"""
+How long a token is handed out without looking at it again, in seconds: policies that
+others have set hold from then on.
+"""
 
 FRESH = 60.0
 """
@@ -96,6 +111,9 @@ class Keeper(Opened):
             errors=self.clock_errors,
         )
         self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
+        self._endings = Endings(
+            self.store, self.providers, self.clock, self.clock_errors, self._report
+        )
         self._good: dict[str | None, tuple[str, float, float]] = {}
 
     def get(
@@ -174,7 +192,7 @@ class Keeper(Opened):
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewer.valid(token, ask)
+        valid = self._renewed(token, ask)
         self._used(valid, now)
         return valid
 
@@ -189,7 +207,7 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewer.valid(stored, Ask(rejected=stored.access_token, insists=True))
+        return self._renewed(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -214,7 +232,7 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewer.valid(stored, Ask(issuer=issuer) if is_fresh else ask)
+        return self._renewed(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -335,13 +353,76 @@ class Keeper(Opened):
         """
         troubles: list[TokenKeepError] = []
         note = on_error or troubles.append
-        doers = self._renewer, self._revocations
         swept = sweep(
-            self.store, self.journal, *doers, self.clock.now(), teller=self._teller, note=note
+            self.store,
+            self.journal,
+            self.clock.now(),
+            renewer=self._renewer,
+            revocations=self._revocations,
+            endings=self._endings,
+            teller=self._teller,
+            note=note,
         )
         if troubles:
             raise troubles[0]
         return swept
+
+    def keep_fresh(
+        self,
+        stop: threading.Event | None = None,
+        *,
+        workers: int = 8,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Freshened:
+        """
+        Renew ahead of need what a policy with ``keep_fresh`` says; see docs/policies.md.
+
+        Any number of processes and hosts may: each token is renewed by one. Whoever asks for
+        one meanwhile is served as ever.
+
+        Args:
+            stop: It goes on until this is set, and ends what it has begun. None renews what
+                is due by now, once.
+            workers: How many calls to providers may be under way at once.
+            on_error: Called, by any of its threads, for a token that could not be renewed;
+                each is tried again in time. None means that they are only logged.
+
+        Raises:
+            ConfigurationError: No policy of the store has ``keep_fresh``.
+            StoreError: The store can't be read, and there is no *stop*.
+        """
+        if not any(rule.keep_fresh for rule in self.store.policies.rules):
+            raise ConfigurationError(
+                "No policy says which tokens to keep fresh",
+                hint='E.g. a file with [[policy]], name = "fresh" and keep_fresh = true, given '
+                "to: tokenkeep policy set FILE",
+            )
+        note = on_error or (lambda _: None)
+        self.store.apply_policies(note)
+        return Freshening(
+            self.store,
+            self.providers,
+            self.clock,
+            errors=self.clock_errors,
+            renewer=self._renewer,
+            workers=workers,
+            stop=stop,
+            note=note,
+        ).run()
+
+    def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
+        """
+        Yield what the next sweep does to tokens, and change nothing.
+
+        What is wrong with this host's clock, it does not see.
+
+        Args:
+            policies: By these. None means those that the store has.
+        """
+        now, held = self.clock.now(), self.store.policies
+        is_indexed = policies is None and self.store.is_applied
+        tokens = self.store.due(now) if is_indexed else self.store.iter_tokens()
+        return planned(tokens, self.store, held if policies is None else policies, now)
 
     def close(self) -> None:
         """Let go of the store's connections and files; what is being told has two seconds more."""
@@ -349,17 +430,32 @@ class Keeper(Opened):
         self._good.clear()
         self.store.close()
 
+    def _renewed(self, token: Token, ask: Ask) -> Token:
+        """Do what `Renewer.valid` does, and write what a policy has ended."""
+        try:
+            return self._renewer.valid(token, ask)
+        except PolicyEnded:
+            stored = existing(self.store, str(token.id))
+            with letting_go():  # refused it is in any case
+                stored = self._endings.end(stored) or stored
+        # It may have been used since it was found, or this host's clock be wrong.
+        return self._renewer.valid(stored, ask)
+
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
-        if now >= (token.last_used_at or 0.0) + TOUCH_EVERY:
+        policies = self.store.policies
+        noted_at = token.last_used_at or 0.0
+        if now >= noted_at + policies.notes_use_every:
+            noted_at = now
             with letting_go():  # a token that can be read is handed out
                 self.store.touch(str(token.id), now)
         profile = self.providers.of(token).profile
-        decision = decide(self.clock_errors.local(token), now, profile)
+        decision = decide(self.clock_errors.local(token), now, profile, policies=policies)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            until = min(decision.until, now + TOUCH_EVERY)
+            noted_until = noted_at + policies.notes_use_every
+            until = min(decision.until, now + LOOKS_EVERY, noted_until)
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends

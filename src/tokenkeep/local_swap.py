@@ -11,6 +11,7 @@ from tokenkeep.backends.forks import reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
 from tokenkeep.lookup import digest_of
 from tokenkeep.notices import recovered
+from tokenkeep.policy import NO_POLICIES, Policies, expect_none_with
 from tokenkeep.saving import cleaned, conflict, has_other_tokens
 from tokenkeep.store import Store, TokenStore
 from tokenkeep.token import Claim, Renewal, Status, Token
@@ -54,6 +55,7 @@ class LocalSwap(Store):
         self._swaps = type(store).swap is not TokenStore.swap
         self._renewals: dict[str, tuple[str, Renewal]] = {}
         self._logins: dict[str, tuple[str, Claim, Mapping[str, str] | None]] = {}
+        self._policies = NO_POLICIES
         self._notes: dict[str, tuple[str, Mapping[str, str]]] = {}
         self.renew_locks()
         renew_in_child(self)
@@ -146,6 +148,17 @@ class LocalSwap(Store):
             if version not in (None, self._logins.get(name, (version,))[0]):
                 raise StoreConflict("Somebody else is logging in by now")
             return self._logins.pop(name, (None, None, None))[2]
+
+    @property
+    def policies(self) -> Policies:
+        """See `Store.policies`; those of this process."""
+        return self._policies
+
+    def set_policies(self, policies: Policies) -> None:
+        """See `Store.set_policies`; in this process."""
+        expect_none_with("idle", policies, f"{self.describe()} does not note use")
+        expect_none_with("at_most_per_user", policies, f"{self.describe()} finds one, not several")
+        self._policies = policies
 
     def note(self, name: str) -> tuple[str, Mapping[str, str]] | None:
         """See `Store.note`; in this process."""

@@ -11,7 +11,6 @@ from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import from_row
 from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 from tokenkeep.lookup import SECRETS
-from tokenkeep.notices import next_tell
 from tokenkeep.token import Claim, Failure, Happening, Notice, Renewal, Status, Token
 
 if TYPE_CHECKING:
@@ -129,14 +128,23 @@ def alias_state(row_id: str) -> str:
     return f"alias of {row_id}"
 
 
-def seal(kept: Kept, keys: DataKeys, tenant_of: Callable[[Token], str | None]) -> Record:
-    """Seal something that has id, version and owner into a record."""
+def seal(
+    kept: Kept,
+    keys: DataKeys,
+    tenant_of: Callable[[Token], str | None],
+    due_of: Callable[[Token], float | None],
+) -> Record:
+    """
+    Seal something that has id, version and owner into a record.
+
+    *tenant_of* is `tokenkeep.providers.Providers.tenant`, *due_of* knows when there is
+    something to do about a row (`tokenkeep.due`).
+    """
     id_, version, owner = record_id(kept.id), str(kept.version), str(kept.owner)
     used, due_at = None, None
     if isinstance(kept, Token):
         kind, used = ENDED if kept.ended else ROW, kept.last_used_at
-        due = [kept.updated_at or 0.0] if kept.ended or kept.renewal.to_revoke else []
-        due_at = min([*due, *filter(None, [next_tell(kept)])], default=None)
+        due_at = due_of(kept)
     elif isinstance(kept, Alias):
         kind, due_at = ALIAS, kept.at if kept.carries else None
     elif isinstance(kept, Note):

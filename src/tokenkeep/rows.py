@@ -36,11 +36,13 @@ class Rows:
         cache: Cache,
         *,
         tenant_of: Callable[[Token], str | None],
+        due_of: Callable[[Token], float | None],
     ) -> None:
         self.backend = backend
         self.header = header
         self._cache = cache
         self._tenant_of = tenant_of
+        self._due_of = due_of
 
     # Digests
 
@@ -129,14 +131,16 @@ class Rows:
                 return
             after = last
 
-    def due(self, now: float) -> Iterator[Record]:
-        """Yield the records that are due, unopened."""
-        after = None
-        while page := self.backend.due(now, _PAGE, after=after):
-            yield from page
-            if len(page) < _PAGE:
+    def due(
+        self, now: float, *, since: float | None = None, page: int = _PAGE
+    ) -> Iterator[Record]:
+        """Yield the records that are due, unopened; those that are *since*, None means all."""
+        after = None if since is None else (since, "")
+        while found := self.backend.due(now, page, after=after):
+            yield from found
+            if len(found) < page:
                 return
-            after = page[-1].due_at or 0.0, page[-1].id
+            after = found[-1].due_at or 0.0, found[-1].id
 
     # Writing
 
@@ -175,7 +179,7 @@ class Rows:
     def _sealed(self, kept: _Kept) -> tuple[_Kept, Record]:
         new = _random()
         written = kept.but(version=new) if isinstance(kept, Token) else replace(kept, version=new)
-        record = records.seal(written, self.header.keys, self._tenant_of)
+        record = records.seal(written, self.header.keys, self._tenant_of, self._due_of)
         return cast("_Kept", written), record
 
 

@@ -305,17 +305,24 @@ def first(token: Token, *, login: str, now: float) -> Token:
     return died(fresh, token.status, now) if token.status in _DEAD else fresh
 
 
-def died(stored: Token, status: Status, now: float, by: str | None = None) -> Token:
+def died(
+    stored: Token,
+    status: Status,
+    now: float,
+    by: str | None = None,
+    *,
+    since: float | None = None,
+) -> Token:
     """
     Return a row that is not handed out any more; what is revoked stays so.
 
     Revoked, it says what the provider has to revoke: all it has, and had. *by*
-    is the process that ends it, for people.
+    is the process that ends it, for people; *since* when it did, None means *now*.
     """
     if stored.status in (status, Status.REVOKED):
         return stored
     dead = stored.but(status=status, updated_at=now).with_renewal(claim=None)
-    dead = dead.having(status.value, now, by)
+    dead = dead.having(status.value, now if since is None else since, by)
     if status is not Status.REVOKED:
         return dead
     to_revoke = all_secrets_of(stored)

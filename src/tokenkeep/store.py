@@ -6,14 +6,17 @@ from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from tokenkeep.errors import TokenNotFound, letting_go
-from tokenkeep.notices import next_tell
+from tokenkeep.due import due_at
+from tokenkeep.errors import ConfigurationError, TokenNotFound, letting_go
+from tokenkeep.policy import NO_POLICIES
+from tokenkeep.providers.base import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tokenkeep.errors import OnError
     from tokenkeep.journal import Journal
+    from tokenkeep.policy import End, Policies
     from tokenkeep.providers import Providers
     from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim, Token
@@ -176,6 +179,35 @@ class Store(TokenStore):
     notices: Notices | None = None
     """Whom to tell of deaths and outages. None means nobody."""
 
+    @property
+    def policies(self) -> Policies:
+        """What holds for its tokens; as others have set it at most a minute ago."""
+        return NO_POLICIES
+
+    def set_policies(self, policies: Policies) -> None:
+        """
+        Let these policies hold from now on, and no others.
+
+        Each process that has the store open takes them up within a minute. What others have
+        ended stays so.
+
+        Raises:
+            ConfigurationError: The store does not note what one of them needs.
+            StoreError: It could not be written.
+        """
+        if policies:
+            raise ConfigurationError(f"{self.describe()} keeps no policies")
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether it is known of each token when it is due by the policies: `apply_policies`."""
+        return True
+
+    def beyond(self, row: Token, policies: Policies) -> End | None:
+        """Return since when its user has more logins than may be, if a row is one too many."""
+        del row, policies
+        return None
+
     def describe(self) -> str:
         """Return where the tokens are, for errors: a path or an address, and no password."""
         return f"a {type(self).__name__}"
@@ -210,13 +242,45 @@ class Store(TokenStore):
         """Note when a token was last handed out, in epoch seconds, if there is a place for it."""
         del token_id, last_used_at
 
-    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        """Yield the tokens with something to revoke, or tell, by now; deleted ones too."""
-        del on_error
+    def due(
+        self,
+        now: float,
+        on_error: OnError = None,
+        *,
+        since: float | None = None,
+        page: int = 500,
+    ) -> Iterator[Token]:
+        """
+        Yield the tokens with something to do by now, in epoch seconds; deleted ones too.
+
+        Args:
+            now: The time.
+            on_error: As for the whole store.
+            since: Only those that are due since then, in epoch seconds. None means all.
+            page: How many are read at once.
+        """
+        del on_error, since, page
         for token in self.iter_tokens():
-            tells = next_tell(token)
-            if token.renewal.to_revoke or (tells is not None and tells <= now):
+            at = due_at(token, now, self.policies, Profile())
+            if at is not None and at <= now:
                 yield token
+
+    def put_off(self, token: Token, now: float) -> None:
+        """Note of a token that was due, and that nothing is to do about by now, when there is."""
+        del token, now
+
+    def apply_policies(self, on_error: OnError = None) -> bool:
+        """
+        Look at all tokens once after policies were set, for when each is due by them.
+
+        Broken off, it begins anew. It is done again, by the next sweep, until every process
+        has had the time to take them up.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        del on_error
+        return False
 
     def tidy(self, now: float, on_error: OnError = None) -> int:
         """Finish what crashes have left over by now, and return how many records were dropped."""

@@ -1,21 +1,24 @@
-"""Sweeping: what was left over by crashes and outages, and what the provider has not confirmed."""
+"""Sweeping: what crashes left over, what providers have not confirmed, what policies end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import TokenKeepError, telling
+from tokenkeep.errors import StoreConflict, TokenKeepError, telling
 from tokenkeep.telling import Round
 
 if TYPE_CHECKING:
+    from tokenkeep.ending import Endings
     from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
     from tokenkeep.revoking import Revocations, Whom
     from tokenkeep.store import Store
     from tokenkeep.telling import Teller
+    from tokenkeep.token import Token
 
 _Note = Callable[[TokenKeepError], None]
 
@@ -30,9 +33,13 @@ class Swept:
         discarded: Answers from the journal that were out of date.
         unread: Answers from the journal in which no token was found; kept while they may have
             one, see docs/providers.md.
+        ended: Tokens that a policy has ended now.
+        postponed: Tokens that a policy would have ended by this host's clock, which the
+            provider's does not confirm.
+        purged: Tokens that worked no more, and that a policy has deleted now.
         revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
-        deleted: Leases that are over.
+        deleted: Leases and notes that are over.
         told: Deaths, recoveries and outages that were told now (docs/notices.md).
         untold: Those that nobody has taken yet.
     """
@@ -40,6 +47,9 @@ class Swept:
     saved: int = 0
     discarded: int = 0
     unread: int = 0
+    ended: int = 0
+    postponed: int = 0
+    purged: int = 0
     revoked: int = 0
     unconfirmed: int = 0
     deleted: int = 0
@@ -50,10 +60,11 @@ class Swept:
 def sweep(
     store: Store,
     journal: Journal,
-    renewer: Renewer,
-    revocations: Revocations,
     now: float,
     *,
+    renewer: Renewer,
+    revocations: Revocations,
+    endings: Endings,
     teller: Teller,
     note: _Note,
 ) -> Swept:
@@ -63,6 +74,7 @@ def sweep(
         with telling(note):  # its row does not open, or its provider is gone
             counts[renewer.settle(entry)] += 1
     counts["deleted"] = store.tidy(now, note)
+    store.apply_policies(note)
     mute: set[Whom] = set()
     a_round = Round()
     for due in store.due(now, note):
@@ -71,11 +83,29 @@ def sweep(
             # may have logged in since.
             row = due if due.ended else store.reread(str(due.id))
             if row is not None:
-                seen_to = revocations.confirm(row, mute)
+                row = _by_policy(row, store, endings, now, counts)
+                left = revocations.confirm(row, mute)
                 if row.renewal.to_revoke:
-                    counts["unconfirmed" if seen_to.renewal.to_revoke else "revoked"] += 1
-                teller.tell(seen_to, a_round)
+                    counts["unconfirmed" if left.renewal.to_revoke else "revoked"] += 1
+                if not row.ended and endings.is_over(left):
+                    with suppress(StoreConflict):  # its user has logged in again
+                        store.delete_version(str(left.id), left.version)
+                        counts["purged"] += 1
+                teller.tell(left, a_round)
     with telling(note):
         teller.tell_outages(a_round)
     counts |= {"told": a_round.told, "untold": a_round.untold}
     return Swept(**counts)
+
+
+def _by_policy(
+    row: Token, store: Store, endings: Endings, now: float, counts: Counter[str]
+) -> Token:
+    """Return a row as it is once its policies were held to."""
+    end = store.policies.ending(row)
+    if end is None or now < end.at:
+        store.put_off(row, now)  # it was used since it was written
+        return row
+    ended = endings.end(row)
+    counts["postponed" if ended is None else "ended"] += 1
+    return ended or row

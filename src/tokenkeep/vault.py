@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep import folders, holder, records, saving
+from tokenkeep import due, folders, holder, records, saving
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -20,9 +21,10 @@ from tokenkeep.errors import (
     telling,
 )
 from tokenkeep.events import logger
-from tokenkeep.header import Header
+from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.policy import End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
@@ -93,7 +95,13 @@ class Vault(Store):
             self._header.make()
         self.journal: Journal = self._own_journal(state)
         self._cache = Cache(backend.revision, size=cache_size)
-        self._rows = Rows(backend, self._header, self._cache, tenant_of=self.providers.tenant)
+        self._rows = Rows(
+            backend,
+            self._header,
+            self._cache,
+            tenant_of=self.providers.tenant,
+            due_of=self.due_of,
+        )
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)
 
     def __repr__(self) -> str:
@@ -119,6 +127,89 @@ class Vault(Store):
             return self.providers.of(token).profile.revokes_grant
         except UnknownName:
             return True  # nothing is revoked on a guess
+
+    def due_of(self, token: Token) -> float | None:
+        """Return when a background job has something to do about a row; see `tokenkeep.due`."""
+        profile = self.providers.profile_of(token)
+        return due.due_at(token, self._clock.now(), self._header.ruled.policies, profile)
+
+    # Policies
+
+    @property
+    def policies(self) -> Policies:
+        self._header.look_now_and_then()
+        return self._header.ruled.policies
+
+    @property
+    def ruled(self) -> Ruled:
+        """The store's policies as they are now, since when and by whom."""
+        if self.is_made:
+            self._header.look()
+        return self._header.ruled
+
+    def set_policies(self, policies: Policies) -> None:
+        if not self.backend.notes_use:
+            expect_none_with("idle", policies, f"{self.backend.describe()} does not note use")
+        for _ in attempts():
+            was = self.ruled
+            by, at = holder.name(holder.me()), self._clock.now()
+            new = Ruled(
+                policies=policies, serial=was.serial + 1, at=at, by=by, applied=was.applied
+            )
+            with suppress(StoreConflict):
+                self._header.rule(new)
+                return
+
+    @property
+    def is_applied(self) -> bool:
+        ruled = self.ruled
+        return ruled.applied == ruled.serial
+
+    def beyond(self, row: Token, policies: Policies) -> End | None:
+        ends = self._one_too_many(row, policies)
+        return next((end for each, end in ends if each.id == row.id), None)
+
+    def _one_too_many(self, row: Token, policies: Policies) -> list[tuple[Token, End]]:
+        """Return the oldest logins of a row's user that there are more of than may be."""
+        limit = policies.limits(row).at_most
+        if limit is None or not row.user:
+            return []
+        theirs = [
+            each
+            for each in self._saver.having([self._rows.mark("user", row.user)])
+            if each.status is Status.OK and policies.limits(each).at_most == limit
+        ]
+        theirs.sort(key=lambda each: (each.logged_in_at or 0.0, str(each.id)))
+        most = int(limit.seconds)
+        # Each ends with the login that was one too many for it.
+        return [
+            (each, End(theirs[at + most].logged_in_at or 0.0, limit.policy, limit.action))
+            for at, each in enumerate(theirs[:-most])
+        ]
+
+    def _end_too_many(self, row: Token) -> None:
+        for each, end in self._one_too_many(row, self._header.ruled.policies):
+            by = by_policy(end.policy)
+            with suppress(StoreConflict):  # then by the next login, or it was ended anyway
+                self.swap(saving.died(each, Status.REVOKED, self._clock.now(), by, since=end.at))
+
+    def apply_policies(self, on_error: OnError = None) -> bool:
+        ruled = self.ruled
+        if ruled.applied == ruled.serial:
+            return False
+        for record in self._rows.scan():
+            with telling(on_error), suppress(StoreConflict):  # who wrote it did the same
+                if record.kind == records.ROW:
+                    row = self._rows.open(record)
+                    if isinstance(row, Token) and self.due_of(row) != record.due_at:
+                        row = self._rows.put(row, replaces=record.version)
+                    if isinstance(row, Token):
+                        self._end_too_many(row)
+        # Others may have written by the old ones until they had looked.
+        if self._clock.now() >= (ruled.at or 0.0) + 2 * LOOK_EVERY:
+            with suppress(StoreConflict):
+                self._header.rule(replace(ruled, applied=ruled.serial))
+        return True
 
     # Finding
 
@@ -195,7 +286,9 @@ class Vault(Store):
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()
-        return self._saver.save(self.providers.locate(token))
+        saved = self._saver.save(self.providers.locate(token))
+        self._end_too_many(saved)
+        return saved
 
     def swap(self, token: Token) -> Token:
         return self._saver.swap(token)
@@ -239,6 +332,8 @@ class Vault(Store):
 
     def touch(self, token_id: str, last_used_at: float) -> None:
         self.backend.touch(self._rows.record_id(token_id), last_used_at)
+        if seen := self._cache.last(token_id):  # the next reader is not given the old time
+            self._cache.note(seen)
 
     # Moving
 
@@ -351,8 +446,22 @@ class Vault(Store):
 
     # Tidying up
 
-    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
-        return self._open(self._rows.due(now), {records.ROW, records.ENDED}, on_error)
+    def due(
+        self,
+        now: float,
+        on_error: OnError = None,
+        *,
+        since: float | None = None,
+        page: int = 500,
+    ) -> Iterator[Token]:
+        found = self._rows.due(now, since=since, page=page)
+        return self._open(found, {records.ROW, records.ENDED}, on_error)
+
+    def put_off(self, token: Token, now: float) -> None:
+        at = self.due_of(token)
+        if not token.ended and (at is None or at > now):
+            with suppress(StoreConflict):  # who wrote it did the same
+                self._rows.put(token, replaces=token.version)
 
     def tidy(self, now: float, on_error: OnError = None) -> int:
         gone = 0

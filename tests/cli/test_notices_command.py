@@ -47,7 +47,9 @@ def test_nobody(configured, run):  # noqa: ARG001  # a configuration without it
     assert "[notices]" in result.stderr
 
 
-def test_sweep_tells(to_tell, receiver, save, run, run_json, configured):
+def test_sweep_tells(  # noqa: PLR0917  # its fixtures
+    to_tell, receiver, save, run, run_json, configured
+):
     """A command that meets a death has its own end; what it could not tell a sweep does."""
     to_tell()
     token = save(expires_at=1.0)

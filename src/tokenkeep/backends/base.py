@@ -126,6 +126,9 @@ class Backend(ABC):
     asked by id or owner. What it returns is up to date all the same.
     """
 
+    notes_use: bool = True
+    """Whether `touch` does anything."""
+
     def id_for(self, owner: str) -> str | None:  # noqa: ARG002 - for those who override it
         """
         Return the id of the record with an owner. None lets it be random.

@@ -136,6 +136,12 @@ class Providers:
         """Return the provider of a token, as `named` does."""
         return self.named(token.provider or self.default)
 
+    def profile_of(self, token: Token) -> Profile:
+        """Return the habits of a token's provider; the usual ones where that is not known."""
+        with suppress(UnknownName):
+            return self.of(token).profile
+        return Profile()
+
     def named(self, name: str) -> Provider:
         """
         Return the provider of that name.

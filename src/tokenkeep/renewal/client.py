@@ -20,7 +20,7 @@ from tokenkeep.errors import (
 from tokenkeep.renewal.attempt import FIRST_PAUSE, LONGEST_PAUSE, Ask, Attempt, Parts
 from tokenkeep.renewal.flights import Flights
 from tokenkeep.renewal.late import Late
-from tokenkeep.renewal.outcomes import dead, error_of, renewed, throttled, too_slow
+from tokenkeep.renewal.outcomes import dead, ended, error_of, renewed, throttled, too_slow
 from tokenkeep.renewal.watch import Watch
 from tokenkeep.token import Status, Token
 
@@ -111,7 +111,15 @@ class _Client:
         token, now = self._token, self._clock.now()
         seen = self._parts.errors.local(self._ask.seen(token))
         # No local variable for what was refused: crash reports show those of each frame.
-        decision = decide(seen, now, self._profile, rejected=self._ask.rejected)
+        decision = decide(
+            seen,
+            now,
+            self._profile,
+            rejected=self._ask.rejected,
+            policies=self._parts.store.policies,
+        )
+        if decision.end is not None:
+            raise ended(token, decision.end)
         if decision.verdict in (Verdict.REVOKED, Verdict.LOGIN_NEEDED):
             raise dead(token)
         if decision.verdict is Verdict.USE:

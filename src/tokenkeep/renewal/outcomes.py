@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import holder
-from tokenkeep.clock import CLOCK_TOLERANCE
+from tokenkeep.clock import CLOCK_TOLERANCE, moment
 from tokenkeep.decision import cool_down, credential_digest
 from tokenkeep.errors import (
     LOGIN_AGAIN,
     CoolingDown,
     GrantRejected,
     LoginNeeded,
+    PolicyEnded,
     ProviderRefused,
     ProviderUnavailable,
     RenewalError,
@@ -22,10 +23,12 @@ from tokenkeep.errors import (
 )
 from tokenkeep.journal import Entry, packed
 from tokenkeep.notices import recovered
+from tokenkeep.policy import ended_by
 from tokenkeep.saving import rotated
 from tokenkeep.token import Failure, Status, Token
 
 if TYPE_CHECKING:
+    from tokenkeep.policy import End
     from tokenkeep.providers.base import Answer, Provider, Reply
 
 
@@ -211,12 +214,24 @@ def dead(token: Token) -> TokenKeepError:
     """Return the error for a token that is not handed out any more."""
     about = _about(token, LOGIN_AGAIN)
     if token.status is Status.REVOKED:
+        if (end := ended_by(token)) is not None:
+            return ended(token, end)
         if not token.refresh_token:  # a client's own, maybe: then nobody ever logs in
             about["hint"] = f"To go on, delete it and save it anew: tokenkeep delete {token.id}"
         return TokenRevoked("This token was revoked", **about)
     if token.status is Status.OK:
         return LoginNeeded("The access token has expired and there is no refresh token", **about)
     return LoginNeeded("The provider rejected the refresh token", **about)
+
+
+def ended(token: Token, end: End) -> PolicyEnded:
+    """Return the error for a token that a policy has ended."""
+    return PolicyEnded(
+        f"Policy {end.policy!r} has ended this session, at {moment(end.at)}",
+        policy=end.policy,
+        since=end.at,
+        **_about(token, LOGIN_AGAIN),
+    )
 
 
 def too_slow(token: Token, waited: float) -> RenewalTimeout:

@@ -1,0 +1,164 @@
+"""Freshening: renewals ahead of need, for whole fleets, shared with every other host by claims."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from tokenkeep import holder
+from tokenkeep.decision import has_spare
+from tokenkeep.due import renewed_at
+from tokenkeep.errors import (
+    LoginNeeded,
+    PolicyEnded,
+    ProviderUnavailable,
+    TokenKeepError,
+    TokenNotFound,
+)
+from tokenkeep.renewal import Ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tokenkeep.clock import Clock
+    from tokenkeep.clock_errors import ClockErrors
+    from tokenkeep.providers import Providers
+    from tokenkeep.renewal import Renewer
+    from tokenkeep.store import Store
+    from tokenkeep.token import Token
+
+LOOKS_EVERY = 5.0
+"""How long it waits, once nothing more is due, in seconds; less or more by half."""
+
+LEFT_ALONE = 30.0
+"""How long an issuer that did not answer is not asked for other tokens, in seconds."""
+
+_PAGE = 64
+"""Tokens read at once: few, since others are at it as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshened:
+    """
+    What was renewed ahead of need.
+
+    Args:
+        renewed: Tokens renewed here.
+        failed: Tokens that could not be renewed this time; each is tried again.
+        login_needed: Tokens whose refresh token the provider rejects.
+    """
+
+    renewed: int = 0
+    failed: int = 0
+    login_needed: int = 0
+
+
+class Freshening:
+    """
+    Renew what policies say, as it comes due.
+
+    Args:
+        workers: How many calls to providers may be under way at once.
+        stop: Ends it once what is under way is done. None: it ends when nothing more is due.
+        note: Called for each error of a single token.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Providers,
+        clock: Clock,
+        *,
+        errors: ClockErrors,
+        renewer: Renewer,
+        workers: int,
+        stop: threading.Event | None,
+        note: Callable[[TokenKeepError], None],
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._clock = clock
+        self._errors = errors
+        self._renewer = renewer
+        self._workers = workers
+        self._stop = stop or threading.Event()
+        self._goes_on = stop is not None
+        self._note = note
+        self._me = holder.name(holder.me())
+        self._counts: Counter[str] = Counter()
+        self._mute: dict[tuple[str | None, str | None], float] = {}
+
+    def run(self) -> Freshened:
+        """Do it, and say what was done."""
+        # As many as can be at work wait at most: what is read is not old when its turn comes.
+        slots = threading.BoundedSemaphore(2 * self._workers)
+        with ThreadPoolExecutor(self._workers, "tokenkeep-fresh") as pool:
+            while not self._stop.is_set():
+                with self._outliving():
+                    for row in self._due():
+                        slots.acquire()
+                        if self._stop.is_set():
+                            break
+                        done = pool.submit(self._freshen, row)
+                        done.add_done_callback(lambda _: slots.release())
+                if not self._goes_on:
+                    break
+                self._stop.wait(LOOKS_EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        return Freshened(**self._counts)
+
+    @contextmanager
+    def _outliving(self) -> Iterator[None]:
+        """Go on after an outage of the store; who wants it once is told."""
+        try:
+            yield
+        except TokenKeepError as exc:
+            if not self._goes_on:
+                raise
+            self._note(exc)
+
+    def _due(self) -> Iterator[Token]:
+        """Yield what is to be renewed now, from anywhere on: not all hosts begin with the same."""
+        now = self._clock.now()
+        first = next(filter(self._is_due, self._store.due(now, self._note, page=1)), None)
+        if first is None:
+            return iter(())
+        begins = renewed_at(first, now, self._store.policies, self._providers.profile_of(first))
+        since = random.uniform(begins or now, now)  # noqa: S311  # no secret
+        behind = self._store.due(now, self._note, since=since, page=_PAGE)
+        before = self._store.due(since, self._note, page=_PAGE)
+        return filter(self._is_due, chain(behind, before))
+
+    def _is_due(self, row: Token) -> bool:
+        now, policies = self._clock.now(), self._store.policies
+        profile = self._providers.profile_of(row)
+        local = self._errors.local(row)
+        at = renewed_at(local, now, policies, profile)
+        whom = row.provider, row.issuer
+        is_mute = self._mute.get(whom, 0.0) > self._clock.monotonic()
+        return at is not None and at <= now and not is_mute and has_spare(local, now, profile)
+
+    def _freshen(self, row: Token) -> None:
+        if not self._is_due(row) or self._stop.is_set():
+            return
+        try:
+            fresh = self._renewer.valid(row, Ask())
+            is_new = fresh.renewal.renewed_at != row.renewal.renewed_at
+            self._counts["renewed"] += is_new and fresh.renewal.renewed_by == self._me
+        except PolicyEnded:
+            pass  # for a sweep, or who asks
+        except LoginNeeded:
+            self._counts["login_needed"] += 1
+        except TokenNotFound:
+            pass  # deleted meanwhile
+        except TokenKeepError as exc:
+            self._counts["failed"] += 1
+            if isinstance(exc, ProviderUnavailable) and not exc.answered:
+                whom = row.provider, row.issuer
+                self._mute[whom] = self._clock.monotonic() + LEFT_ALONE
+            self._note(exc)
