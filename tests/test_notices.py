@@ -210,3 +210,4 @@ def test_packed():
         issuer: text.replace('"told":', '"later": 1, "told":') for issuer, text in facts.items()
     }
     assert outages == notices.unpacked(later)
+    assert outages == notices.unpacked(facts | {"https://c/": "{}", "https://d/": "[", "e": "1"})

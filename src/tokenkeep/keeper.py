@@ -27,6 +27,7 @@ from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations
 from tokenkeep.saving import cleaned
+from tokenkeep.sinks import Notices, expect_notices
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tokenkeep.policy import Policies
-    from tokenkeep.sinks import Notices
     from tokenkeep.store import Store, TokenStore
 
 LOOKS_EVERY = 60.0
@@ -78,7 +78,7 @@ class Keeper(Opened):
             means whom the store's configuration names.
 
     Raises:
-        TypeError: *store* is no store, or *providers* are no `Providers`.
+        TypeError: *store* is no store, *providers* are no `Providers`, or *notices* no `Notices`.
     """
 
     opened_by = "tokenkeep.Keeper(tokenkeep.open_store(URL))"
@@ -93,6 +93,7 @@ class Keeper(Opened):
         notices: Notices | None = None,
     ) -> None:
         expect_providers(providers)
+        expect_notices(notices)
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = self.store.journal or Journal()

@@ -9,6 +9,7 @@ is told. What turns out to be over before anybody has begun to tell it is told t
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -211,8 +212,11 @@ def packed(outages: Mapping[str, Outage]) -> dict[str, str]:
 
 def unpacked(facts_of: Mapping[str, str]) -> dict[str, Outage]:
     """Return the outages that a note tells of; what a later version has put there is left out."""
-    found = {issuer: json.loads(text) for issuer, text in facts_of.items()}
-    return {issuer: _outage(inside) for issuer, inside in found.items()}
+    found = {}
+    for issuer, text in facts_of.items():
+        with suppress(ValueError, KeyError, TypeError):  # nobody's renewal fails because of it
+            found[issuer] = _outage(json.loads(text))
+    return found
 
 
 def _outage(inside: dict[str, Any]) -> Outage:

@@ -80,7 +80,7 @@ class Teller:
 
     def heard(self, name: str, token: Token, details: Mapping[str, Any]) -> None:
         """Take note of an event of this process."""
-        with letting_go(StoreError):
+        with letting_go():
             if name == "login_needed":
                 self._soon(token)
             elif name == "renewed":

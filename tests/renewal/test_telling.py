@@ -149,6 +149,35 @@ def test_slow_webhook_holds_nobody(world, receiver):
     quiet()
 
 
+def test_end_of_a_program(world, receiver):
+    """A keeper that is closed gives what it tells a moment: else a short program never would."""
+    mine = Host(world, receiver.notices(), world.here)
+    receiver.answers.append(lambda handler: (time.sleep(0.2), handler.send_error(204)))
+    world.provider.dead.add("login-1")
+    with mine.keeper, pytest.raises(LoginNeeded):
+        mine.keeper.get(id=world.id)
+
+    assert ["login_needed"] == receiver.events
+    assert notice(world).next_at is None
+
+
+def test_end_of_a_program_with_a_slow_webhook(world, receiver):
+    """Invariant 12: but a moment only."""
+    receiver.always = slow
+    mine = Host(world, receiver.notices(), world.here)
+    world.provider.dead.add("login-1")
+    with pytest.raises(LoginNeeded):
+        mine.keeper.get(id=world.id)
+    receiver.wait(1)
+    began = time.monotonic()
+
+    mine.keeper.close()
+
+    assert time.monotonic() - began < 5
+    receiver.over.set()
+    quiet()
+
+
 def test_once_by_the_fleet(world, receiver, host):
     """A host that tells nobody leaves it to one that does; of several sweeps one tells it."""
     die(world)

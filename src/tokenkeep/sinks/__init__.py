@@ -117,6 +117,13 @@ class Notices:
                 yield exc
 
 
+def expect_notices(given: object) -> None:
+    """Raise `TypeError` for what is neither `Notices` nor None."""
+    if not isinstance(given, Notices | None):
+        wrong = type(given).__name__
+        raise TypeError(f'notices has to be tokenkeep.Notices(command=["…"]), not a {wrong}')
+
+
 def _why_not(sink: Sink, facts: Mapping[str, object], now: float) -> str | None:
     try:
         return sink.tell(facts, now)
