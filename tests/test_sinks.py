@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from pages import labelled
-from receivers import SECRET, close, drip, drip_headers, redirect, slow
+from receivers import SECRET, close, drip, drip_headers, hang, redirect, slow
 from reported import reported
 
 import tokenkeep
@@ -68,6 +68,7 @@ def test_webhook(receiver):
         (410, None),
         (201, None),
         (drip, None),
+        (hang, None),
     ],
     ids=str,
 )
@@ -100,6 +101,16 @@ def test_inside(url):
     with pytest.raises(ConfigurationError, match="allow_private"):
         Notices(webhook=url, webhook_secret=SECRET)
     assert Notices(webhook=url, webhook_secret=SECRET, allow_private=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://93.184.216.34/", "https://[2606:2800:220:1::1]/", "https://[64:ff9b::5db8:d822]/",
+     "https://[::ffff:93.184.216.34]/", "https://hook.example/"],
+)  # fmt: skip
+def test_outside(url):
+    """What is public is allowed, however it is written; a name is looked up when it is told."""
+    assert Notices(webhook=url, webhook_secret=SECRET)
 
 
 @pytest.mark.parametrize("name", ["127.1", "0x7f.1", "2130706433"])
@@ -146,7 +157,10 @@ def test_connects_to_what_was_looked_at(monkeypatch, tmp_path):
 
     def serve():
         with context.wrap_socket(listener.accept()[0], server_side=True) as served:
-            seen.append(served.recv(65536))
+            data = b""
+            while not data.endswith(b"}"):
+                data += served.recv(65536)
+            seen.append(data)
             served.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     seen = []
@@ -203,6 +217,7 @@ def test_signature(signed):
 
     assert verify_signature(SECRET, body, signature, now=NOW + 299)
     assert verify_signature(SECRET, body, f"{signature},v1={'0' * 64},v2=x", now=NOW)
+    assert not verify_signature(SECRET, body, f"{signature},t={NOW + 400:.0f}", now=NOW)
     assert not verify_signature(SECRET, body, signature, now=NOW + 301)
     assert not verify_signature(SECRET, body, signature, now=NOW - 301)
     assert not verify_signature(SECRET, body, signature)

@@ -208,6 +208,24 @@ def test_claim_beside_other_writes(world, host):
     assert (notice(world).next_at, world.stored.scope) == (None, "wider")
 
 
+@pytest.mark.parametrize("other", ["another tells it", "somebody insists on one renewal more"])
+def test_in_between(world, receiver, host, other):
+    """What came in between counts: nobody tells over another's claim, nor while it may heal."""
+    die(world)
+    mine = notice(world)
+
+    def steps_in():
+        if other == "another tells it":
+            world.write_renewal(notice=notices.claimed(mine, world.clock.now()))
+        else:
+            world.write(status=Status.OK)
+
+    world.there.store.before["login_needed"].append(steps_in)
+
+    assert (0, 0) == host.sweep()
+    assert [] == receiver.calls
+
+
 @pytest.mark.parametrize("answer", [500, redirect, 404], ids=["500", "redirect", "404"])
 def test_down_for_a_day(world, receiver, host, answer):
     """A webhook that answers nonsense for a day is told once it does not; seldom, all the time."""
@@ -276,6 +294,24 @@ def test_two_to_tell(world, receiver, tmp_path):
     assert "login_needed\n" == out.read_text()
     assert 3 == len(receiver.calls)
     assert notice(world).next_at is None
+
+
+def test_others_of_another_host(world, receiver, tmp_path):
+    """What this host's have taken waits for those of another; that one is not called done here."""
+    command = ["/bin/sh", "-c", f'echo "$TOKENKEEP_EVENT" >> {tmp_path}/out']
+    both = Host(world, receiver.notices(command=command))
+    one = Host(world, Notices(command=command))
+    die(world)
+    receiver.answers.append(500)
+
+    told = []
+    for each in (both, one, both):
+        told.append(each.sweep())
+        world.clock.advance(61)
+
+    assert [(0, 1), (0, 0), (1, 0)] == told
+    assert "login_needed\n" == (tmp_path / "out").read_text()
+    assert 2 == len(receiver.calls)
 
 
 def test_nobody_to_tell(world):
@@ -349,17 +385,27 @@ def test_clock_that_jumps(world, receiver, host, jump):
 
 
 def test_fork(world, receiver, fork):
-    """A child tells nothing of what its parent was about to, and tells what it meets itself."""
+    """A child tells what it meets, though a thread of its parent's was telling as it was made."""
     mine = Host(world, receiver.notices(), world.here)
-    world.provider.dead.add("login-1")
+    other = world.login("login-2", user="ben@example.com:2")
+    world.provider.dead |= {"login-1", "login-2"}
+    receiver.answers.append(slow)
+    assert LoginNeeded is world.outcome(partial(mine.keeper.get, id=world.id))
+    receiver.wait(1)
 
-    def work(say):
-        say(str(world.outcome(partial(mine.keeper.get, id=world.id)) is LoginNeeded))
-        quiet()
+    def work(_):
+        with pytest.raises(LoginNeeded):
+            mine.keeper.get(id=other.id)
+        ends = time.monotonic() + 30
+        while world.vault.reread(other.id).renewal.notice.next_at is not None:
+            assert time.monotonic() < ends
+            time.sleep(0.01)
 
     fork(work).end()
 
-    assert ["login_needed"] == receiver.events
+    assert [USER, "ben@example.com:2"] == [each["user"] for each in receiver.facts]
+    receiver.over.set()
+    quiet()
 
 
 # Recovery
@@ -445,9 +491,9 @@ def test_dead_again(world, receiver, host):
 def test_saved_again(world):
     """A recovery is reported once, however often the same login is saved."""
     die(world)
-    log_in(world)
+    saved = log_in(world)
     world.clock.advance(1)
-    log_in(world)
+    world.here.keeper.save(saved.but(id=None, version=None))
 
     assert 1 == world.here.names().count("recovered")
 
@@ -543,10 +589,12 @@ def test_consent_withdrawn_while_others_renew(killing, receiver):
     assert ["login_needed"] == receiver.events
 
 
-def test_copied(world, receiver, host):
+@pytest.mark.parametrize("is_told", [True, False])
+def test_copied(world, receiver, host, is_told):
     """A copy tells nothing of what its source tells; that it works again it tells itself."""
     die(world)
-    host.sweep()
+    if is_told:
+        host.sweep()
     other = World(backend=None)
     target = other.vault
     target.delete_tokens()
@@ -557,8 +605,8 @@ def test_copied(world, receiver, host):
     assert (0, 0) == mine.sweep()
     other.id = world.id
     log_in(other)
-    assert (1, 0) == mine.sweep()
-    assert ["login_needed", "recovered"] == receiver.events
+    assert (is_told, 0) == mine.sweep()
+    assert ["login_needed", "recovered"][: 2 * is_told] == receiver.events
 
 
 def test_six_methods(world, receiver):
@@ -645,6 +693,38 @@ def test_outage(world, receiver, host):
     assert Status.OK is world.stored.status
     assert (1, 1) == tuple(map(world.here.names().count, ("outage", "outage_over")))
     assert world.vault.note("outages") is None
+
+
+@pytest.mark.usefixtures("probe")
+def test_outage_claimed_at_the_same_time(world, receiver, host):
+    """Of two that begin to tell it at once, one does."""
+    fails(world)
+    other, put_note, asked = Host(world, receiver.notices(), world.beside), [], []
+    vault = world.there.store.vault
+    put_note.append(vault.put_note)
+
+    def first_another(*given, **more):
+        vault.put_note = put_note[0]
+        asked.append(other.sweep())
+        return vault.put_note(*given, **more)
+
+    vault.put_note = first_another
+
+    assert (0, 0) == host.sweep()
+    assert [(1, 0)] == asked
+    assert ["outage"] == receiver.events
+
+
+def test_outage_is_looked_at_now_and_then(world):
+    """Each minute a process looks what others know of it, not with each failure."""
+    looks, look = [], world.here.store.note
+    world.here.store.note = lambda name: looks.append(name) or look(name)
+    for _ in range(100):
+        world.down()
+        world.outcome()
+        world.clock.advance(2)
+
+    assert 2 <= len(looks) <= 6
 
 
 @pytest.mark.usefixtures("probe")

@@ -35,6 +35,12 @@ def drip(handler):
             handler.wfile.write(b"x")
 
 
+def hang(handler):
+    """Say that it was taken, and then nothing more."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    handler.server.over.wait(PATIENCE)
+
+
 def drip_headers(handler):
     """Never come to the end of the headers."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
