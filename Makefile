@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .stamp-venv: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tokenkeep needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,zoho,testing,mysql,postgres,redis,aws,web]' --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,zoho,testing,mysql,postgres,redis,aws,otel,web]' --requirement requirements-dev.txt
 	@touch $@
 
 # The older generations of the official SDK, each in a folder of its own:

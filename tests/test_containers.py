@@ -81,7 +81,7 @@ def test_dockerfile():
 
 @pytest.mark.parametrize("missing", [None, "TOKENKEEP_KEY_FILE", "TOKENKEEP_CONFIG"])
 def test_probes(tmp_path, missing):
-    """The line that is shown fails where the key or the store is missing, else it does not."""
+    """The command that is shown fails where key or store is missing, else it does not."""
     probe = CONTAINER["readinessProbe"]["exec"]["command"]
     assert probe == APP["healthcheck"]["test"][1:]
     environ = {"TOKENKEEP_KEY_FILE": str(tmp_path / "keys"), "PATH": os.environ["PATH"]}
@@ -92,7 +92,7 @@ def test_probes(tmp_path, missing):
     if missing:
         environ[missing] = str(tmp_path / "nothing" / "there")
 
-    command = [sys.executable, *probe[1:]]
+    command = [sys.executable, "-m", *probe]
     ended = subprocess.run(command, env=environ, capture_output=True, check=False)
 
     assert bool(missing) == bool(ended.returncode)

@@ -57,6 +57,16 @@ def test_killed(process):
     assert holder.is_dead(described)
 
 
+def test_child_is_another_process(fork):
+    """A process looks once who it is; a child of it is not its parent."""
+    assert json.loads(holder.me())["pid"] == os.getpid()
+
+    child = fork(lambda say: say(holder.me()))
+
+    assert json.loads(child.readline())["pid"] == child.pid
+    child.end()
+
+
 def test_process_id_was_given_away(process):
     """A process with the same number that started at another time is another one, if known."""
     assert holder.is_dead(changed(started="1"))

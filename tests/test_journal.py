@@ -13,11 +13,13 @@ from reported import reported
 
 import tokenkeep
 from tokenkeep import KeyRing, StoreTampered, StoreUnavailable, Token, Vault
+from tokenkeep.backends import private_file
 from tokenkeep.backends.memory import MemoryBackend
 from tokenkeep.clock import Clock
 from tokenkeep.header import Header
 from tokenkeep.journal import Entry, FolderJournal, Journal, packed
 from tokenkeep.providers.base import Reply
+from tokenkeep.testing import FakeClock
 
 SECRETS = {name: f"1000.the-{name}" for name in ("access_token", "refresh_token", "client_secret")}
 ID = f"tk_{'0' * 32}"
@@ -232,7 +234,7 @@ def test_a_full_disk_is_not_filled_further(open_journal, folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    for deed in (lambda: journal.put(entry()), journal.prepare):
+    for deed in (lambda: journal.put(entry()), open_journal().prepare):
         with pytest.raises(StoreUnavailable, match="used: No space left"):
             deed()
 
@@ -250,15 +252,31 @@ def test_prepared(open_journal, folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+def test_prepared_once_a_second(folder, backend, monkeypatch):
+    """Many renewals at once look for room once; one a second later looks again."""
+    clock = FakeClock()
+    journal = FolderJournal(folder, Header(backend, RING, clock.monotonic), clock.monotonic)
+    looks, written = [], private_file.written
+    monkeypatch.setattr(private_file, "written", lambda at: looks.append(at) or written(at))
+
+    journal.prepare()
+    clock.advance(0.9)
+    journal.prepare()
+    assert len(looks) == 1
+    clock.advance(0.2)
+    journal.prepare()
+
+    assert len(looks) == 2
+
+
 def test_what_a_killed_writer_left(open_journal, folder):
     """Its part is removed a day later, before a provider is asked; a part that is new is kept."""
-    journal = open_journal()
-    journal.prepare()
+    open_journal().prepare()
     for name, age in {"old.part": 90_000, "new.part": 0}.items():
         (folder / name).touch()
         os.utime(folder / name, (time.time() - age,) * 2)
 
-    journal.prepare()
+    open_journal().prepare()
 
     assert [folder / "new.part"] == list(folder.iterdir())
 
@@ -300,6 +318,19 @@ def test_where_it_is(tmp_path, monkeypatch, named, place):
     assert [found.parent] == [*tmp_path.glob(place)]
     folders = [above for above in found.parents if above.is_relative_to(tmp_path)][:-1]
     assert {0o700} == {stat.S_IMODE(above.stat().st_mode) for above in folders}
+
+
+def test_where_it_is_before_its_store(tmp_path, monkeypatch, backend):
+    """Who looked into it before the store was made puts answers where others look for them."""
+    monkeypatch.setattr(MemoryBackend, "embedded", False)
+    early = Vault(backend, RING, state=tmp_path, make=False)
+    assert [] == list(early.journal.entries())
+
+    early.journal.put(entry())
+
+    assert [entry().pair] == [
+        each.pair for each in Vault(backend, RING, state=tmp_path).journal.answers(BASE[1])
+    ]
 
 
 def test_a_place_that_can_not_be_made(tmp_path, monkeypatch, backend):

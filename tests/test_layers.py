@@ -15,8 +15,8 @@ import tokenkeep
 ROOT = Path(tokenkeep.__file__).parent
 LAYERS = (
     {"errors", "clock", "version"},
-    {"token", "environment", "events", "folders", "holder"},
-    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy"},
+    {"token", "environment", "events", "folders", "holder", "metrics"},
+    {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy", "lanes"},
     {
         "saving",
         "records",
@@ -29,9 +29,9 @@ LAYERS = (
         "notices",
         "sinks",
     },
-    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores"},
+    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"},
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "ending", "freshening", "telling"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening", "health", "telling"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},

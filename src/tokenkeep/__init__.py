@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from tokenkeep.ending import Planned as Planned
     from tokenkeep.events import Event as Event
     from tokenkeep.freshening import Freshened as Freshened
+    from tokenkeep.health import Health as Health
+    from tokenkeep.health import Trouble as Trouble
     from tokenkeep.keeper import Keeper as Keeper
+    from tokenkeep.metrics import Census as Census
     from tokenkeep.policy import Policies as Policies
     from tokenkeep.policy import Policy as Policy
     from tokenkeep.providers import Provider as Provider
     from tokenkeep.providers import Providers as Providers
+    from tokenkeep.revoking import Revoked as Revoked
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
     from tokenkeep.sinks import Notices as Notices
@@ -44,11 +48,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
+    "tokenkeep.health": ("Health", "Trouble"),
     "tokenkeep.freshening": ("Freshened",),
     "tokenkeep.keeper": ("Keeper",),
+    "tokenkeep.metrics": ("Census",),
     "tokenkeep.ending": ("Planned",),
     "tokenkeep.policy": ("Policies", "Policy"),
     "tokenkeep.providers": ("Provider", "Providers"),
+    "tokenkeep.revoking": ("Revoked",),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
     "tokenkeep.sinks": ("Notices", "verify_signature"),
     "tokenkeep.store": ("TokenStore",),

@@ -38,6 +38,10 @@ class ClockErrors:
         behind = self._known.get(issuer, (0.0, 0.0))[0]
         return behind if behind and self.is_known(issuer) else 0.0
 
+    def largest(self) -> float:
+        """Return the one of all issuers that this host is off by most, as `of`; 0 if by none."""
+        return max(map(self.of, list(self._known)), key=abs, default=0.0)
+
     def local(self, token: Token) -> Token:
         """
         Return a stored token with its end as this host's clock will show it.

@@ -147,7 +147,7 @@ class Freshening:
         if not self._is_due(row) or self._stop.is_set():
             return
         try:
-            fresh = self._renewer.valid(row, Ask())
+            fresh = self._renewer.valid(row, Ask(in_thread=True))
             is_new = fresh.renewal.renewed_at != row.renewal.renewed_at
             self._counts["renewed"] += is_new and fresh.renewal.renewed_by == self._me
         except PolicyEnded:

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.base import HEADER, WIDTH, Record
@@ -22,6 +22,7 @@ from tokenkeep.errors import (
 from tokenkeep.policy import NO_POLICIES, Policies
 from tokenkeep.providers.checks import Hidden
 from tokenkeep.sealing import KEY_BYTES, DataKeys
+from tokenkeep.swapping import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ LOOK_EVERY = 60.0
 """How often an open store looks at its header before it writes, in seconds."""
 
 _BOUND = f"tokenkeep {FORMAT} header".encode()
+_EVER = 1e12
 _RESTORE = "Restore the store from a backup; without one, delete all of it and log in again"
 
 
@@ -137,7 +139,8 @@ class Header:
             if was is not None:
                 raise self._gone("The store's own record is gone")
             return
-        if was is None or record.version != was.version:
+        # A heartbeat is another version, of the same keys: no service is asked to unwrap them.
+        if was is None or (record.version != was.version and wrapped(record) != wrapped(was)):
             try:
                 plain = _plain(record, self._source)
             except KeyMissing as exc:
@@ -150,8 +153,42 @@ class Header:
             is_older = not {*self._keys.numbers} <= {*keys.numbers}
             if was is not None and (is_older or ruled.serial < self.ruled.serial):
                 raise self._gone("The store's own record is an older one than it was")
-            self._record, self._keys, self.ruled = record, keys, ruled
+            self._keys, self.ruled = keys, ruled
+        self._record = record
         self._looked = self._monotonic()
+
+    def beat(self, now: float) -> float | None:
+        """
+        Write a heartbeat into the header, beside what is wrapped: a proof that this process may.
+
+        Args:
+            now: This host's time, in epoch seconds.
+
+        Returns:
+            The one that was there, of whatever host. None if there was none.
+
+        Raises:
+            StoreUnavailable: There is no store, or it can't be written.
+            KeyMissing: As for `expect_there`.
+        """
+        for _ in attempts():
+            self.look()
+            there = self._record
+            if there is None:
+                raise StoreUnavailable(
+                    f"There is no store yet: nothing in {self._backend.describe()}",
+                    hint="The first login makes it, and a program that opens it with make=True",
+                )
+            last = _heartbeat(there)
+            if last is not None and 0 <= now - last < self._backend.beats_every:
+                return last
+            outside = {**_outside(there), "heartbeat": now}
+            beaten = replace(there, version=_version(), sealed=json.dumps(outside).encode())
+            with suppress(StoreConflict):  # somebody else was faster: that proves nothing of us
+                self._backend.write(beaten, replaces=there.version)
+                self._record = beaten
+                return last
+        raise AssertionError  # attempts() has raised
 
     def rotate(self) -> bool:
         """Wrap the keys under the newest key of the ring; tell whether it was another one."""
@@ -183,9 +220,18 @@ class Header:
         self._rewrite(Hidden(plain, ruled=facts))
 
     def _rewrite(self, plain: Hidden) -> None:
-        record = _record(plain, self._source)
-        self._backend.write(record, replaces=self._there().version)
-        self._record, self._keys, self.ruled = record, _keys_in(plain), _ruled_in(plain)
+        was = wrapped(self._there())
+        for _ in attempts():
+            record = _record(plain, self._source)
+            try:
+                self._backend.write(record, replaces=self._there().version)
+            except StoreConflict:
+                self.look()
+                if wrapped(self._there()) != was:
+                    raise
+                continue  # it was a heartbeat
+            self._record, self._keys, self.ruled = record, _keys_in(plain), _ruled_in(plain)
+            return
 
     def _there(self) -> Record:
         self.make()
@@ -215,8 +261,24 @@ def expect_new(backend: Backend) -> None:
 def _record(plain: Hidden, source: KeySource) -> Record:
     key_id, sealed = source.wrap(json.dumps(plain).encode(), _BOUND)
     outside = json.dumps({"tokenkeep": FORMAT, "key": key_id, "wrapped": _text(sealed)}).encode()
-    version = secrets.token_hex(WIDTH // 2)
-    return Record(id=HEADER, version=version, owner=HEADER, kind="header", key=0, sealed=outside)
+    return Record(
+        id=HEADER, version=_version(), owner=HEADER, kind="header", key=0, sealed=outside
+    )
+
+
+def _version() -> str:
+    return secrets.token_hex(WIDTH // 2)
+
+
+def _outside(record: Record) -> dict[str, object]:
+    outside: dict[str, object] = json.loads(record.sealed)
+    return outside
+
+
+def _heartbeat(record: Record) -> float | None:
+    """Return the time of a header's heartbeat. None if there is none: anybody may write there."""
+    beat = _outside(record).get("heartbeat")
+    return float(beat) if isinstance(beat, int | float) and abs(beat) < _EVER else None
 
 
 def _new() -> Hidden:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ def me() -> str:
     A boot id and a process-id namespace make the process id mean something;
     a host name proves nothing and is only for people.
     """
-    pid = os.getpid()
+    return _described(os.getpid())
+
+
+@lru_cache(maxsize=1)  # a forked child has another number
+def _described(pid: int) -> str:
     return json.dumps(
         {
             "host": socket.gethostname(),
@@ -61,6 +66,7 @@ def is_here(holder: str) -> bool:
     return None not in where and where == (_boot(), _namespace())
 
 
+@lru_cache(maxsize=16)
 def name(holder: str) -> str:
     """Return host and process id for people."""
     told = _told(holder)

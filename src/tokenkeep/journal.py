@@ -30,6 +30,8 @@ _ABANDONED = 86400.0
 """After so many seconds the writer of a part is dead."""
 _ROOM = 16_384
 """So many bytes have to fit in before the provider is asked; an answer seldom has more."""
+_STILL_ROOM = 1.0
+"""For so many seconds there is room, once there was: a call takes longer."""
 _OF_A_REPLY = ("status", "content_type", "fault")
 _OF_A_TOKEN = (
     *("id", "user", "provider", "issuer", "client_id", "client_secret", "data_center"),
@@ -172,14 +174,25 @@ class FolderJournal(Journal):
             it, asked each time: below TOKENKEEP_STATE, or None where there is no
             place for it.
         header: The keys of the store it belongs to.
+        monotonic: Seconds that never run backwards.
     """
 
-    def __init__(self, folder: Path | Callable[[], Path | None], header: Header) -> None:
+    def __init__(
+        self,
+        folder: Path | Callable[[], Path | None],
+        header: Header,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._where = folder
         self._header = header
+        self._monotonic = monotonic
+        self._had_room = float("-inf")
 
     def prepare(self) -> None:
         """See `Journal.prepare`."""
+        now = self._monotonic()
+        if now - self._had_room < _STILL_ROOM:
+            return
         with self._open(make=True) as folder:
             room = folder / f"{secrets.token_hex(8)}{_PART}"
             with private_file.written(room) as file:
@@ -189,6 +202,7 @@ class FolderJournal(Journal):
                 with suppress(OSError):  # another process may be faster
                     if part.stat().st_mtime < time.time() - _ABANDONED:
                         part.unlink()
+        self._had_room = now
 
     def put(self, entry: Entry) -> Entry:
         """See `Journal.put`."""

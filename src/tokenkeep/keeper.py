@@ -12,8 +12,10 @@ from tokenkeep.decision import Verdict, decide
 from tokenkeep.ending import Endings, Planned, planned
 from tokenkeep.errors import (
     ConfigurationError,
+    EmptyLookup,
     KeyMissing,
     PolicyEnded,
+    RenewalError,
     StoreConflict,
     StoreTampered,
     TokenKeepError,
@@ -21,12 +23,15 @@ from tokenkeep.errors import (
 )
 from tokenkeep.events import Event
 from tokenkeep.freshening import Freshened, Freshening
+from tokenkeep.health import Health, troubles
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
+from tokenkeep.metrics import EVENTS, Census, Meters, of_this_process
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
-from tokenkeep.revoking import Revocations
+from tokenkeep.revoking import Revocations, Revoked
 from tokenkeep.saving import cleaned
+from tokenkeep.selection import Selection
 from tokenkeep.sinks import Notices, expect_notices
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
@@ -76,6 +81,8 @@ class Keeper(Opened):
             means that events are only logged.
         notices: Whom to tell of deaths, recoveries and outages (`tokenkeep.Notices`). None
             means whom the store's configuration names.
+        meters: What counts. None means OpenTelemetry's global meters, or
+            nothing without the extra ``otel``.
 
     Raises:
         TypeError: *store* is no store, *providers* are no `Providers`, or *notices* no `Notices`.
@@ -91,6 +98,7 @@ class Keeper(Opened):
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
         notices: Notices | None = None,
+        meters: Meters | None = None,
     ) -> None:
         expect_providers(providers)
         expect_notices(notices)
@@ -100,6 +108,8 @@ class Keeper(Opened):
         self.clock: Clock = clock or Clock()
         self.clock_errors: ClockErrors = ClockErrors(self.clock)
         """How far this host's clock is off, as this process has learnt from providers."""
+        self.meters: Meters = meters or of_this_process()
+        self._counts = self.meters.handed_out
         self._on_event = on_event
         whom = self.store.notices if notices is None else notices
         self._teller = Teller(self.store, self.providers, whom, self.clock, self._report)
@@ -110,8 +120,11 @@ class Keeper(Opened):
             self.clock,
             self._report,
             errors=self.clock_errors,
+            meters=self.meters,
         )
-        self._revocations = Revocations(self.store, self.providers, self.clock, self._report)
+        self._revocations = Revocations(
+            self.store, self.providers, self.clock, self._report, self.meters
+        )
         self._endings = Endings(
             self.store, self.providers, self.clock, self.clock_errors, self._report
         )
@@ -189,11 +202,12 @@ class Keeper(Opened):
         version, until, ends = self._good.get(token.id, _NOT_GOOD)
         now = self.clock.now()
         if now < until and self.clock.monotonic() < ends and version == token.version:
+            self._counts[token.provider or self.providers.default] += 1  # there since `_used`
             return token
         is_new = client_secret != token.client_secret
         ask = Ask(client_secret=client_secret if is_new else None, issuer=issuer)
         del client_secret  # crash reports show the locals of each frame
-        valid = self._renewed(token, ask)
+        valid = self._handed_out(token, ask)
         self._used(valid, now)
         return valid
 
@@ -208,7 +222,7 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._renewed(stored, Ask(rejected=stored.access_token, insists=True))
+        return self._handed_out(stored, Ask(rejected=stored.access_token, insists=True))
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -233,7 +247,7 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._renewed(stored, Ask(issuer=issuer) if is_fresh else ask)
+        return self._handed_out(stored, Ask(issuer=issuer) if is_fresh else ask)
 
     def revoke(self, token_id: str) -> Token:
         """
@@ -250,6 +264,80 @@ class Keeper(Opened):
         ended = self._revocations.end(token_id)
         self._good.clear()
         return self._revocations.confirm(ended)
+
+    def revoke_all(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        provider: str | None = None,
+        environment: str | None = None,
+        data_center: str | None = None,
+        status: Status | None = None,
+        everything: bool = False,
+        dry_run: bool = False,
+        on_error: Callable[[TokenKeepError], None] | None = None,
+    ) -> Iterator[Revoked]:
+        """
+        Revoke all tokens that have everything that is said here.
+
+        When this returns, no process hands one of them out any more. The providers are asked,
+        many at a time, **as what it returns is read**; what is left then is the business
+        of `sweep`. Who logs in once a row was written is logged in.
+
+        Called again after it was broken off, it goes on: what is revoked here is not written
+        again, and what no provider has confirmed is asked for again.
+
+        Args:
+            user: Whose; for Zoho ``email:zgid``. None means everybody's.
+            client_id: Of which client. None means of any, and so on.
+            tenant: Of which organisation, by the provider's name; for Zoho the zgid.
+            provider: Of which provider.
+            environment: Of which environment.
+            data_center: Of which data centre.
+            status: In which state.
+            everything: Without any of these, all there are.
+            dry_run: Yield which would be revoked, and do nothing.
+            on_error: Called for a row that can't be dealt with, instead of raising. None
+                raises the first such error once all others were yielded.
+
+        Returns:
+            What became of each token, in the order in which it is known; not of those that
+            were revoked and confirmed before.
+
+        Raises:
+            EmptyLookup: Nothing is said, and not *everything*; or both.
+            LookupFailed: Something that is said is empty, or no text.
+            UnknownName: There is no such provider, data centre, environment or state.
+            StoreError: The store can't be read or written, or a row does not open.
+        """
+        wanted = Selection(
+            user=user,
+            client_id=client_id,
+            tenant=tenant,
+            provider=provider,
+            environment=environment,
+            data_center=data_center,
+            status=status,
+        )
+        if bool(wanted.named) is everything:
+            raise EmptyLookup(
+                f"{', '.join(wanted.named)} and everything are two different things"
+                if everything
+                else "Nothing says which tokens are to be revoked",
+                hint="Say what they have in common, or that it is everything",
+            )
+        wanted.expect_known(self.providers)
+        troubles: list[TokenKeepError] = []
+        note = on_error or troubles.append
+        if dry_run:
+            return _and_then_raised(self._revocations.planned(wanted, note), troubles)
+        try:
+            told = self._revocations.end_all(wanted, note)
+        finally:
+            self._good.clear()
+        return _and_then_raised(told, troubles)
 
     def save(self, token: Token) -> Token:
         """
@@ -411,6 +499,32 @@ class Keeper(Opened):
             note=note,
         ).run()
 
+    def health(self) -> Health:
+        """
+        Look whether tokens could be handed out and renewed here; no provider is asked.
+
+        The key opens the store, this process may write there (it writes a heartbeat),
+        and the clock agrees with the other hosts'. Bounded as all that the store does.
+        """
+        started = self.clock.monotonic()
+        found = tuple(troubles(self.store, self.clock, self.clock_errors))
+        return Health(troubles=found, seconds=self.clock.monotonic() - started)
+
+    def census(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Census:
+        """
+        Count what the store holds, for OpenTelemetry too: all of it is read, though not opened.
+
+        Args:
+            on_error: Called for a row that is due and does not open, instead of raising.
+                None raises.
+
+        Raises:
+            StoreError: The store can't be read, or a row does not open.
+        """
+        census = self.store.census(self.clock.now(), on_error)
+        self.meters.census(census)
+        return census
+
     def planned(self, policies: Policies | None = None) -> Iterator[Planned]:
         """
         Yield what the next sweep does to tokens, and change nothing.
@@ -430,6 +544,21 @@ class Keeper(Opened):
         self._teller.close()
         self._good.clear()
         self.store.close()
+
+    def _handed_out(self, token: Token, ask: Ask) -> Token:
+        """Do what `_renewed` does, and count it, with how long it took if there was to wait."""
+        provider = token.provider or self.providers.default
+        started = self.clock.monotonic()
+        try:
+            valid = self._renewed(token, ask)
+        except RenewalError as exc:
+            self.meters.waited(provider, self.clock.monotonic() - started, exc)
+            raise
+        if valid is not token:
+            self.meters.waited(provider, self.clock.monotonic() - started)
+        self._counts.setdefault(provider, 0)
+        self._counts[provider] += 1
+        return valid
 
     def _renewed(self, token: Token, ask: Ask) -> Token:
         """Do what `Renewer.valid` does, and write what a policy has ended."""
@@ -464,6 +593,7 @@ class Keeper(Opened):
     def _report(self, name: str, token: Token, **details: object) -> None:
         if name == "clock_off":
             self._good.clear()  # what was good by this clock is judged anew
+        self.meters.note(EVENTS, event=name)
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
@@ -473,3 +603,9 @@ class Keeper(Opened):
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
         self._teller.heard(name, token, details)
+
+
+def _and_then_raised(told: Iterator[Revoked], troubles: list[TokenKeepError]) -> Iterator[Revoked]:
+    yield from told
+    if troubles:
+        raise troubles[0]

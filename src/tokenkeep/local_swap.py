@@ -102,7 +102,8 @@ class LocalSwap(Store):
     def get_tokens(self) -> list[Token]:
         return list(self.iter_tokens())
 
-    def iter_tokens(self) -> Iterator[Token]:
+    def iter_tokens(self, **_: object) -> Iterator[Token]:
+        """See `Store.iter_tokens`; all of them, since the six methods look by nothing."""
         return (self._versioned(token) for token in self._store.iter_tokens())
 
     def swap(self, token: Token) -> Token:

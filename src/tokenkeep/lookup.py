@@ -125,6 +125,16 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
     return next((each for each in answers if each is not None), None)
 
 
+def is_email(user: str) -> bool:
+    """Tell whether a user is said by an e-mail address alone, without the organisation's id."""
+    return "@" in user and ":" not in user
+
+
+def has_email(user: str | None, email: str) -> bool:
+    """Tell whether a stored user's name is an e-mail address and the organisation's id."""
+    return user is not None and user.rpartition(":")[0] == email
+
+
 def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
     Refuse fields that no store can keep and compare byte for byte.
@@ -134,7 +144,7 @@ def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
     # No value is in a local variable here, nor in a chained error: crash reports show both.
     for name in names:
-        if getattr(token, name) is not None and not _is_text(getattr(token, name)):
+        if getattr(token, name) is not None and not is_text(getattr(token, name)):
             raise LookupFailed(
                 f"The {name} is not text: not a str, or one with half of a surrogate pair",
                 hint="Decode it as UTF-8 where it comes from",
@@ -148,7 +158,7 @@ def require_id(token_id: object) -> None:
     Raises:
         LookupFailed: It is not text.
     """
-    if not _is_text(token_id):
+    if not is_text(token_id):
         raise LookupFailed("An id is text", hint="Give the one that the store gave")
 
 
@@ -182,7 +192,8 @@ def is_sendable(text: str | None) -> bool:
     return not (text and _UNSENDABLE.search(text))
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Tell whether a value is what every store can keep and compare byte for byte."""
     try:
         return isinstance(value, str) and (value.isascii() or bool(value.encode()))
     except UnicodeEncodeError:

@@ -33,8 +33,14 @@ LONGEST_PAUSE = 3600.0
 MOST_TRIES = 30
 """After so many it is given up: a day and an hour, whatever a clock does meanwhile."""
 
-GIVEN_UP = 7 * 86_400.0
-"""After how long, in seconds, who can't tell anything drops what nobody has told."""
+FORGOTTEN = 7 * 86_400.0
+"""After how long an outage is forgotten that nobody has met again, in seconds."""
+
+SAYS_EVERY = 86_400.0
+"""How often a host that has somebody to tell says so to the others, in seconds."""
+
+SAID_FOR = 8 * 86_400.0
+"""How long that is believed, in seconds. Else nobody waits: what is to be told is dropped."""
 
 OUTAGE_LASTS = 60.0
 """An outage that is over sooner is not told, in seconds."""

@@ -23,6 +23,9 @@ ROW, ALIAS, LEASE, ENDED, HEADER = "row", "alias", "lease", "ended", "header"
 NOTE = "note"
 """The kinds of record."""
 
+BESIDE = (ALIAS, LEASE, NOTE, ENDED)
+"""Those beside the tokens and the header."""
+
 CHANGED = (
     "It was changed outside tokenkeep; restore it from a backup, or delete it and log in again"
 )
@@ -233,7 +236,9 @@ def _plain(kept: Kept) -> bytes:
 def _fields(token: Token) -> dict[str, object]:
     inside = {**token.unknown, **_said(token, _EMPTY)}
     if token.history:
-        inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
+        inside["history"] = [
+            (each.what, each.at, each.by, each.count, each.since) for each in token.history
+        ]
     state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
     for name in _NESTED.keys() & state.keys():
         state[name] = asdict(state[name])
@@ -262,8 +267,8 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
     inside["renewal"] = _renewal(inside["renewal"])
     if "history" in inside:
         inside["history"] = tuple(
-            Happening(what=what, at=at, by=by, count=count)
-            for what, at, by, count, *_ in inside["history"]
+            Happening(what=what, at=at, by=by, count=count, since=next(iter(since), at))
+            for what, at, by, count, *since in inside["history"]
         )
     if not inside.keys() <= _KNOWN:
         inside["unknown"] = {name: inside.pop(name) for name in inside.keys() - _KNOWN}

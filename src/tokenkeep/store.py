@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep.due import due_at
 from tokenkeep.errors import ConfigurationError, TokenNotFound, letting_go
+from tokenkeep.metrics import Census
 from tokenkeep.policy import NO_POLICIES
 from tokenkeep.providers.base import Profile
+from tokenkeep.token import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -217,6 +220,31 @@ class Store(TokenStore):
         self.delete_version(token_id, None)
 
     @abstractmethod
+    def iter_tokens(
+        self,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        status: Status | None = None,
+        on_error: OnError = None,
+    ) -> Iterator[Token]:
+        """
+        Yield tokens without holding them all; see `tokenkeep.selection` for more conditions.
+
+        What is said of them spares reading others, where the store can look by it. Where it
+        can't, others are among what is yielded.
+
+        Args:
+            user: Only this user's. None means everybody's.
+            client_id: Only this client's, likewise.
+            tenant: Only this organisation's, likewise.
+            status: Only those in this state, likewise.
+            on_error: As for the others. None raises the first such error once all others were
+                yielded.
+        """
+
+    @abstractmethod
     def delete_version(self, token_id: str, version: str | None) -> None:
         """
         Delete a token if this version is stored; None deletes any. Silent if there is none.
@@ -286,6 +314,32 @@ class Store(TokenStore):
         """Finish what crashes have left over by now, and return how many records were dropped."""
         del now, on_error
         return 0
+
+    def census(self, now: float, on_error: OnError = None) -> Census:
+        """Count what there is, and what is due by now, in epoch seconds; memory stays flat."""
+        tokens = Counter(dict.fromkeys(map(str, Status), 0))
+        tokens.update(token.status for token in self.iter_tokens())
+        pending = [len(token.renewal.to_revoke) for token in self.due(now, on_error)]
+        return Census(tokens=dict(tokens), due=len(pending), revocations=sum(pending))
+
+    def beat(self, now: float) -> float | None:
+        """
+        Prove that the store opens, and that this process may write there; make nothing.
+
+        A store that has no place of its own for it is not asked.
+
+        Args:
+            now: This host's time, in epoch seconds, which is noted.
+
+        Returns:
+            What was noted before, by whatever host. None if nothing was.
+
+        Raises:
+            StoreError: It is not there, or can't be written.
+            ConfigurationError: Its key is not at hand.
+        """
+        del now
+        return None
 
     @abstractmethod
     def hold(

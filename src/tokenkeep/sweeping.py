@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenkeep.ending import Endings
     from tokenkeep.journal import Journal
     from tokenkeep.renewal import Renewer
-    from tokenkeep.revoking import Revocations, Whom
+    from tokenkeep.revoking import Revocations
     from tokenkeep.store import Store
     from tokenkeep.telling import Teller
     from tokenkeep.token import Token
@@ -75,27 +75,33 @@ def sweep(
             counts[renewer.settle(entry)] += 1
     counts["deleted"] = store.tidy(now, note)
     store.apply_policies(note)
-    mute: set[Whom] = set()
+    left = _ended(store, endings, now, counts, note)
+    for asked in revocations.confirm_each(left, note):
+        if asked.had_some:
+            counts["unconfirmed" if asked.token.renewal.to_revoke else "revoked"] += 1
+        with telling(note):
+            _purge(asked.token, store, endings, counts)
     a_round = Round()
+    teller.tell_all(now, a_round, note)  # last: nothing waits for a webhook
+    return Swept(**counts, told=a_round.told, untold=a_round.untold)
+
+
+def _ended(
+    store: Store, endings: Endings, now: float, counts: Counter[str], note: _Note
+) -> Iterator[Token]:
+    """Hold what is due to its policies, and yield what has something to revoke."""
     for due in store.due(now, note):
+        row = None
         with telling(note):
             # Read again: with a slow provider its page was read minutes ago, and its user
             # may have logged in since.
             row = due if due.ended else store.reread(str(due.id))
             if row is not None:
                 row = _by_policy(row, store, endings, now, counts)
-                left = revocations.confirm(row, mute)
-                if row.renewal.to_revoke:
-                    counts["unconfirmed" if left.renewal.to_revoke else "revoked"] += 1
-                if not row.ended and endings.is_over(left):
-                    with suppress(StoreConflict):  # its user has logged in again
-                        store.delete_version(str(left.id), left.version)
-                        counts["purged"] += 1
-                teller.tell(left, a_round)
-    with telling(note):
-        teller.tell_outages(a_round)
-    counts |= {"told": a_round.told, "untold": a_round.untold}
-    return Swept(**counts)
+                if not (row.ended or row.renewal.to_revoke):
+                    _purge(row, store, endings, counts)
+        if row is not None and (row.ended or row.renewal.to_revoke):
+            yield row
 
 
 def _by_policy(
@@ -109,3 +115,10 @@ def _by_policy(
     ended = endings.end(row)
     counts["postponed" if ended is None else "ended"] += 1
     return ended or row
+
+
+def _purge(row: Token, store: Store, endings: Endings, counts: Counter[str]) -> None:
+    if not row.ended and endings.is_over(row):
+        with suppress(StoreConflict):  # its user has logged in again
+            store.delete_version(str(row.id), row.version)
+            counts["purged"] += 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenkeep import notices
 from tokenkeep.backends.forks import renew_in_child
-from tokenkeep.errors import StoreConflict, StoreError, letting_go
+from tokenkeep.errors import StoreConflict, StoreError, TokenKeepError, letting_go, telling
 from tokenkeep.events import logger
 from tokenkeep.swapping import attempts
 from tokenkeep.token import Token
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _NOTE = "outages"
 """The note of all outages under way."""
+
+_TELLS = "notices"
+"""The note that a host has somebody to tell."""
 
 _LOOK_EVERY = 60.0
 """How often a process looks at an outage that it knows of, in seconds."""
@@ -70,6 +73,7 @@ class Teller:
         self._report = report
         self._met: dict[str, tuple[bool, float]] = {}
         self._renewed: dict[str, float] = {}
+        self._said = float("-inf")
         self.renew_locks()
         renew_in_child(self)
 
@@ -135,7 +139,17 @@ class Teller:
         elif known.notice.next_at is not None and known.notice.next_at <= self._clock.now():
             self._begin(partial(self._tell_outage, issuer, known))
 
-    def tell_outages(self, a_round: Round) -> None:
+    def tell_all(self, now: float, a_round: Round, note: Callable[[TokenKeepError], None]) -> None:
+        """Tell all that is due by then, in epoch seconds; an error of one row goes to *note*."""
+        with telling(note):
+            self._say()
+        for row in self._store.due(now, lambda _: None):
+            with telling(note):
+                self.tell(row, a_round)
+        with telling(note):
+            self._tell_outages(a_round)
+
+    def _tell_outages(self, a_round: Round) -> None:
         """
         Tell what is due of outages, and look whether they are over.
 
@@ -146,7 +160,7 @@ class Teller:
         for issuer, noted in notices.unpacked(found[1]).items() if found else ():
             now = self._clock.now()
             outage: Outage | None = noted
-            if now - noted.seen_at > notices.GIVEN_UP:
+            if now - noted.seen_at > notices.FORGOTTEN:
                 logger.warning("Nobody has asked %s since an outage: it is forgotten", issuer)
                 self._changed(issuer, lambda _: None)
                 continue
@@ -283,10 +297,8 @@ class Teller:
         about = f"{notice.what} of {facts['token_id'] or facts['issuer']}"
         began = self._clock.monotonic(), self._clock.now()
         if not self._whom:
-            if began[1] - notice.at <= notices.GIVEN_UP:
-                return None  # another host may know whom to tell
-            logger.error("%s was told to nobody", about)
-            return replace(notice, next_at=None)
+            # Else sweeps would find it due for ever.
+            return None if self._others_tell(a_round) else replace(notice, next_at=None)
         if self._whom.names <= {*notice.told}:
             return None  # the others are another host's
         if a_round.misses >= _MISSES:
@@ -307,6 +319,23 @@ class Teller:
         if missed and left.next_at is None:
             logger.error("%s is not told any more after %d tries", about, left.tries)
         return left if left != mine else None
+
+    def _say(self) -> None:
+        """Let those who have nobody to tell know that this host has: they leave it to this one."""
+        monotonic, now = self._clock.monotonic(), self._clock.now()
+        if not self._whom or monotonic - self._said < notices.SAYS_EVERY:
+            return
+        self._said = monotonic
+        found = self._store.note(_TELLS)
+        if found is None or abs(now - float(found[1]["at"])) >= notices.SAYS_EVERY:
+            version, until = found and found[0], now + notices.SAID_FOR
+            with suppress(StoreConflict):  # another one says the same
+                self._store.put_note(_TELLS, {"at": str(now)}, replaces=version, until=until)
+
+    def _others_tell(self, a_round: Round) -> bool:
+        if a_round.others_tell is None:
+            a_round.others_tell = self._store.note(_TELLS) is not None
+        return a_round.others_tell
 
     def _is_in_time(self, began: tuple[float, float]) -> bool:
         """Tell whether nobody else is at it yet: this process may have been suspended."""
@@ -329,6 +358,8 @@ class Teller:
         while self._waiting and self._busy.acquire(blocking=False):
             try:
                 a_round = Round()
+                with letting_go():
+                    self._say()
                 while self._waiting:
                     with letting_go(), suppress(IndexError):  # close() has emptied it
                         self._waiting.popleft()(a_round)
@@ -345,11 +376,13 @@ class Round:
         told: How many notices were told.
         untold: How many were not taken, or not tried any more.
         misses: How many in a row were not taken.
+        others_tell: Whether another host has somebody to tell. None if nobody has looked.
     """
 
     told: int = 0
     untold: int = 0
     misses: int = 0
+    others_tell: bool | None = None
 
 
 def _is_down(outage: Outage | None) -> bool:

@@ -114,14 +114,21 @@ class Happening:
     Args:
         what: ``login``, ``renewed``, ``failed``, ``login_needed`` or ``revoked``.
         at: When, in epoch seconds; the last time if it happened several times in a row.
-        by: The process that did it, for people. None if not known.
+        by: Who did it, the last time, for people: a process, or ``policy`` and the name of
+            one. None if not known.
         count: How many times in a row.
+        since: The first time in a row, in epoch seconds; *at* if it is not given.
     """
 
     what: str
     at: float
     by: str | None = None
     count: int = 1
+    since: float = field(default=None)  # type: ignore[assignment]  # never None, see below
+
+    def __post_init__(self) -> None:
+        if self.since is None:
+            object.__setattr__(self, "since", self.at)
 
 
 class _Kept:
@@ -284,8 +291,8 @@ class Token(_Kept):
     def having(self, what: str, at: float, by: str | None = None) -> Self:
         """Return this token with something that happened to it in its history."""
         last = self.history[-1] if self.history else None
-        if last is not None and (last.what, last.by) == (what, by):
-            again = replace(last, at=at, count=last.count + 1)
+        if last is not None and last.what == what:
+            again = replace(last, at=at, by=by, count=last.count + 1)
             return self.but(history=(*self.history[:-1], again))
         new = Happening(what=what, at=at, by=by)
         return self.but(history=(*self.history, new)[-MOST_HAPPENINGS:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     KeyMissing,
+    LookupFailed,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
@@ -24,6 +26,7 @@ from tokenkeep.events import logger
 from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
 from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.metrics import Census
 from tokenkeep.policy import End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
@@ -31,7 +34,7 @@ from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token, expect_token
+from tokenkeep.token import Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,6 +96,7 @@ class Vault(Store):
         self._header = Header(backend, ring, self._clock.monotonic)
         if make:
             self._header.make()
+        self._journal_at: Path | None = None
         self.journal: Journal = self._own_journal(state)
         self._cache = Cache(backend.revision, size=cache_size)
         self._rows = Rows(
@@ -248,6 +252,7 @@ class Vault(Store):
         client_id: str | None = None,
         tenant: str | None = None,
         status: Status | None = None,
+        after: str | None = None,
         on_error: OnError = None,
     ) -> Iterator[Token]:
         """
@@ -257,16 +262,30 @@ class Vault(Store):
             user: Only this user's. None means everybody's; the store reads no others.
             client_id: Only this client's, likewise.
             tenant: Only this organisation's, likewise.
-            status: Only those in this state, likewise.
+            status: Only those in this state, likewise. Of several conditions the store
+                reads by that of which there are the fewest, as a rule.
+            after: Start behind this id, which a token may have had that is gone. None
+                starts at the first.
             on_error: Called for a row that does not open, instead of raising.
                 None raises the first such error once all others were yielded.
+
+        Raises:
+            LookupFailed: *after* is no id that a store gives.
         """
+        if after is not None and not is_ours(after):
+            raise LookupFailed(
+                f"{after!r} is no id that a list can go on behind",
+                hint="Give the whole id, as tk_ and 32 digits, of the last token before",
+            )
         closed: list[TokenKeepError] = []
-        asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
-        marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
-        found = self._rows.scan(marks[0] if marks else None)
+        asked = [("user", user), ("tenant", tenant), ("client", client_id), ("state", status)]
+        if status is not Status.OK:  # few; all others may be of one client
+            asked.insert(2, asked.pop())
+        marks = [self._rows.mark(field, str(value)) for field, value in asked if value]
+        start = None if after is None else records.record_id(after)
+        found = self._rows.scan(marks[0] if marks else None, after=start)
         for token in self._open(found, {records.ROW}, on_error or closed.append):
-            if self._rows.its(token, marks).issuperset(marks):
+            if not marks or self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]
@@ -477,6 +496,36 @@ class Vault(Store):
                     gone += 1
         return gone
 
+    # Seen from outside
+
+    def census(self, now: float, on_error: OnError = None) -> Census:
+        """See `Store.census`; opened is only what is due."""
+        words = {self._rows.mark("state", state)[1]: state.value for state in Status}
+        tokens = Counter(dict.fromkeys(words.values(), 0))
+        beside = Counter(dict.fromkeys(records.BESIDE, 0))
+        for record in self._rows.scan():
+            if record.kind == records.ROW:
+                tokens[words.get(str(record.state), "other")] += 1
+            else:
+                # A database may give anything for a word.
+                beside[record.kind if record.kind in beside else "other"] += 1
+        due, first, pending = 0, 0.0, 0
+        for record in self._rows.due(now):
+            due, first = due + 1, first or record.due_at or 0.0
+            for row in self._open([record], {records.ROW, records.ENDED}, on_error):
+                pending += len(row.renewal.to_revoke)
+        age = now - first if first else None
+        return Census(
+            tokens=dict(tokens),
+            records=dict(beside),
+            due=due,
+            due_age=age,
+            revocations=pending,
+        )
+
+    def beat(self, now: float) -> float | None:
+        return self._header.beat(now)
+
     # Keys
 
     def rotate(self) -> bool:
@@ -586,13 +635,19 @@ class Vault(Store):
         home = self.backend.home
         if home is not None:
             folder = home.with_name(f"{home.name}.journal")
-            return FolderJournal(folder, self._header)
+            return FolderJournal(folder, self._header, self._clock.monotonic)
         if self.backend.embedded:
             return Journal()
-        return FolderJournal(lambda: self._journal_folder(state), self._header)
+        below = partial(self._journal_folder, state)
+        return FolderJournal(below, self._header, self._clock.monotonic)
 
     def _journal_folder(self, state: Path | None) -> Path | None:
-        # Each store its own: one must not judge the answers of another's tokens.
-        name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
-        where = state or folders.state()
-        return where / "journal" / name if where else None
+        if self._journal_at is None:
+            where = state or folders.state()
+            # Each store its own: one must not judge the answers of another's tokens.
+            name = digest_of(f"{self.store_id} {self.backend.describe()}")[:16]
+            at = where / "journal" / name if where else None
+            if not self.is_made:
+                return at  # until then it has no id that lasts
+            self._journal_at = at
+        return self._journal_at

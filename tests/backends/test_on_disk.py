@@ -341,6 +341,20 @@ def test_writers_wait_side_by_side(backend, kind, busy, until_waiting):
     assert len(backend.scan(None, 10)) == WRITERS + 1
 
 
+def test_others_are_waited_for_briefly(backend, busy, kind, monkeypatch):
+    """A commit of another process takes less than a millisecond; one that hangs costs no core."""
+    end, pauses, sleep = busy(kind), [], time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: pauses.append(seconds) or sleep(seconds))
+
+    with pytest.raises(StoreUnavailable, match="busy"):
+        kind(backend.home, busy_timeout=0.05).write(record("another"), replaces=None)
+    end()
+
+    assert pauses[0] < 0.001
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 0.005
+
+
 def test_busy_for_too_long(kind, path, busy, made):
     """What never ends is waited for as long as was said, then named; a touch does not wait."""
     backend = made(kind, path, busy_timeout=0.05)

@@ -39,6 +39,7 @@ DEEDS = {
         keeper.revoke(given["id"]),
         keeper.delete(given["id"]),
     ),
+    "revoke all": lambda keeper, _: list(keeper.revoke_all(everything=True)),
     "sweep": lambda keeper, _: keeper.sweep(),
 }
 

@@ -126,8 +126,16 @@ ABLATIONS = {
             "            dead = saving.died(",
             "            self._providers.of(token).revoke(token)\n            dead = saving.died(",
         ),
-        "revoke, kept": ("error=exc.what)", "error=exc.what), done.append(asked)"),
+        "revoke, kept": ("errors.append(exc.what)", "done.append(each)"),
+        "revoke all, here first": (
+            "                ended = self._ended(token, wanted)\n",
+            "                ended = self.confirm(self._ended(token, wanted))\n",
+        ),
+        "revoke all, wanted": ("or not wanted.admits(again, self._providers)", ""),
+        "ask many, read again": ("token if token.ended else self._store.reread", "token or str"),
+        "ask many, stop": ("if asked.stops:", "if False:"),
     },
+    "lanes.py": {"ask many, one first": ("if place in has_answered else 1", "")},
     # One login, one row.
     "saving.py": {
         "save, version": ("if token.version not in (None, stored.version) and", "if False and"),

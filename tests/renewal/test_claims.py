@@ -236,6 +236,21 @@ def test_no_more_threads(monkeypatch):
     assert module.Flights().start("id", lambda: "a token").result() == "a token"
 
 
+def test_in_a_thread_of_ours():
+    """A thread that nobody interrupts makes its attempt itself, and keeps others from theirs."""
+    flights, others, here = module.Flights(), [], []
+
+    def attempt():
+        others.append(flights.start("id", lambda: "another"))
+        here.append(threading.get_ident())
+        return "a token"
+
+    assert flights.start("id", attempt, here=True).result(0) == "a token"
+    assert here == [threading.get_ident()]
+    assert others == [None]
+    assert not flights.is_own("id")
+
+
 @pytest.mark.parametrize("begins", [False, True])
 def test_interrupted_while_it_starts(monkeypatch, begins):
     """Whenever the caller is interrupted, the next one can renew; what has begun is ended."""

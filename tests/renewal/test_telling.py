@@ -180,6 +180,7 @@ def test_end_of_a_program_with_a_slow_webhook(world, receiver):
 
 def test_once_by_the_fleet(world, receiver, host):
     """A host that tells nobody leaves it to one that does; of several sweeps one tells it."""
+    host.sweep()
     die(world)
     others = [Host(world, receiver.notices(), each) for each in (world.here, world.beside)]
 
@@ -315,18 +316,46 @@ def test_others_of_another_host(world, receiver, tmp_path):
 
 
 def test_nobody_to_tell(world):
-    """Where no host has anybody to tell, it goes after a week: sweeps don't read it for ever."""
+    """Where no host has anybody to tell, the next sweep drops it: it is not due for ever."""
     die(world)
-    silent = Host(world, Notices())
-    for _ in range(6):
-        world.clock.advance(DAY)
-        silent.sweep()
-    assert notice(world).next_at is not None
-    world.clock.advance(DAY + 1)
-    silent.sweep()
+    assert (0, 0) == Host(world, Notices()).sweep()
 
     assert notice(world).next_at is None
     assert [] == list(world.vault.due(world.clock.now() + DAY))
+    log_in(world)
+    assert (0, 0) == Host(world, None).sweep()
+
+
+def test_left_to_another_host(world, receiver, host):
+    """It is left to a host that has somebody, for a week and a day after that was seen last."""
+    silent = Host(world, None, world.here)
+    for _ in range(10):
+        assert (0, 0) == host.sweep()
+        world.clock.advance(DAY)
+    die(world)
+    world.clock.advance(6 * DAY)
+    silent.sweep()
+    assert notice(world).next_at is not None
+    assert [] == receiver.calls
+    world.clock.advance(2 * DAY)
+    silent.sweep()
+
+    assert notice(world).next_at is None
+
+
+def test_who_tells_at_once_is_known_too(world, receiver):
+    """Nor need that one ever sweep."""
+    mine = Host(world, receiver.notices(), world.here)
+    receiver.answers.append(500)
+    world.provider.dead.add("login-1")
+    with pytest.raises(LoginNeeded):
+        mine.keeper.get(id=world.id)
+    receiver.wait(1)
+    quiet()
+    world.clock.advance(HOUR)
+    Host(world, None).sweep()
+
+    assert notice(world).next_at is not None
 
 
 # What crashes, pauses and clocks do

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, assert_type
+from typing import TYPE_CHECKING, ClassVar, Literal, assert_type
 
 import tokenkeep
 from tokenkeep import (
@@ -14,6 +14,7 @@ from tokenkeep import (
     Provider,
     Providers,
     RenewalError,
+    Revoked,
     Status,
     Swept,
     Token,
@@ -99,6 +100,7 @@ def keep() -> None:
     assert_type(token.status, Status)
     assert_type(token.logged_in_at, float | None)
     assert_type(token.history[0].what, str)
+    assert_type(token.history[0].since, float)
     assert_type(token.but(scope="x"), Token)
     if token.id is not None:
         assert_type(keeper.renew(token.id), Token)
@@ -108,6 +110,11 @@ def keep() -> None:
         assert_type(keeper.delete(token.id), Token | None)
     assert_type(keeper.save(Token(user="ana", refresh_token="r")), Token)
     assert_type(keeper.sweep(), Swept)
+    for told in keeper.revoke_all(client_id="c", status=Status.OK, dry_run=True):
+        assert_type(told, Revoked)
+        assert_type(told.token, Token)
+        assert_type(told.outcome, Literal["confirmed", "unknown", "pending", "planned"])
+        assert_type(told.why, str | None)
     for each in keeper.tokens():
         assert_type(each, Token)
     keeper.close()

@@ -126,6 +126,12 @@ class Backend(ABC):
     asked by id or owner. What it returns is up to date all the same.
     """
 
+    beats_every: float = 0.0
+    """
+    How old the heartbeat in the header has to be before it is written anew, in
+    seconds: for a store that counts the writes of a day. 0 is any age.
+    """
+
     notes_use: bool = True
     """Whether `touch` does anything."""
 

@@ -11,9 +11,10 @@ import click
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
-from tokenkeep.clock import CLOCK_TOLERANCE
+from tokenkeep.clock import CLOCK_TOLERANCE, Clock
 from tokenkeep.config import settings
 from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError, UnknownName
+from tokenkeep.health import troubles
 from tokenkeep.records import EVER
 from tokenkeep.token import Status
 
@@ -44,8 +45,9 @@ def doctor(session: Session) -> None:
 
     The store, its keys, what is left to do, the provider and the clock. Exits
     with 1 if a check failed. Nothing is changed, except that opening a store
-    takes away rights that others have to it, and that the journal is made where
-    a provider rotates refresh tokens, to see that it can be.
+    takes away rights that others have to it, that the time is written into the
+    store's own record, to see that it can be, and that the journal is made where
+    a provider rotates refresh tokens, likewise.
     """
     states = set()
 
@@ -107,6 +109,8 @@ def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Ch
     if closed:
         hint = "Give this user the right to write there, or name another path"
         yield _check("store", "failed", f"{closed[0]} can't be written", hint)
+    elif vault.is_made and (found := list(troubles(vault, Clock()))):
+        yield from (_check(each.check, "failed", each.text, each.hint) for each in found)
     else:
         yield _check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
+from tokenkeep.cli import completion
+from tokenkeep.cli.description import describe, in_words, lived, named, summary
+from tokenkeep.cli.filters import matching, whole_name
+from tokenkeep.cli.life import told
 from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
@@ -21,54 +24,80 @@ if TYPE_CHECKING:
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_FIELDS: Columns = dict.fromkeys(FIELDS, 0)
-_DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
-"""What fits into 80 columns."""
-
+_LIVED: Columns = dict.fromkeys(("id", "user", "told"), 0)
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
+_OPTIONS = (
+    ("--user", "EMAIL[:ZGID]", "Whose, as the SDK says it."),
+    ("--client-id", "ID", "Only of this client."),
+    ("--environment", "NAME", "Only of this environment."),
+    ("--data-center", "NAME", "Only of this data centre."),
+)
+
+
+def says_which(command: Callable[..., None]) -> Any:
+    """Give a command the options that say which token; `meant` takes them."""
+    for name, metavar, text in reversed(_OPTIONS):
+        given: dict[str, Any] = {"metavar": metavar, "help": text, "type": filled}
+        if name == "--user":
+            given["shell_complete"] = completion.users
+        command = click.option(name, **given)(command)
+    given = {"metavar": "[ID]", "required": False, "type": filled}
+    return click.argument("token_id", shell_complete=completion.ids, **given)(command)
+
+
+def meant(
+    session: Session, token_id: str | None, given: dict[str, Any], *, even_closed: bool = False
+) -> Token:
+    """
+    Return the stored token that the options of `says_which` say, and take them out of *given*.
+
+    With *even_closed* a row that does not open is found by its id alone; nothing else of it
+    is known then.
+    """
+    asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
+    if bool(asked.id) == bool(asked.user):
+        raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
+    try:
+        return find(session, asked)
+    except StoreTampered as exc:
+        token = Token(id=exc.token_id)
+        if not even_closed or token != asked:
+            raise
+        return token
 
 
 def selects_token(command: Callable[..., None], *, even_closed: bool = False) -> Any:
     """
-    Give a command the options that say which token.
+    Give a command the options that say which token; *even_closed* is as for `meant`.
 
-    It is called with its session, its keeper, the token and its own options. With *even_closed*
-    a row that does not open is found by its id alone; nothing else of it is known then.
+    It is called with its session, its keeper, the token and its own options.
     """
 
-    @click.argument("token_id", metavar="[ID]", required=False, type=filled)
-    @click.option("--user", metavar="EMAIL:ZGID", type=filled, help="Whose, as the SDK says it.")
-    @click.option("--client-id", metavar="ID", type=filled, help="Only of this client.")
-    @click.option("--environment", metavar="NAME", type=filled, help="Only of this environment.")
-    @click.option("--data-center", metavar="NAME", type=filled, help="Only of this data centre.")
+    @says_which
     @pass_session
     @wraps(command)
     def run(session: Session, token_id: str | None, **given: Any) -> None:
-        asked = Token(id=token_id, **{name: given.pop(name) for name in ("user", *_NARROWING)})
-        if bool(asked.id) == bool(asked.user):
-            raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
-        try:
-            token = find(session.vault(), asked)
-        except StoreTampered as exc:
-            token = Token(id=exc.token_id)
-            if not even_closed or token != asked:
-                raise
+        token = meant(session, token_id, given, even_closed=even_closed)
         command(session, session.keeper(), token, **given)
 
     return run
 
 
-def find(vault: Vault, asked: Token) -> Token:
+def find(session: Session, asked: Token) -> Token:
     """
     Return the stored token that is meant, whatever its status.
 
     By its id, or by how that begins, as listings on a terminal show ids. It has to begin with
-    ``tk_``: anything else may be somebody's own id. `TokenNotFound` says what was asked for.
+    ``tk_``: anything else may be somebody's own id. By its user, or by the e-mail address of the
+    only user who has it. `TokenNotFound` says what was asked for.
     """
+    vault = session.vault()
     given = {f"--{name.replace('_', '-')}": getattr(asked, name) for name in _NARROWING}
     try:
         found = vault.find_token(asked) or _begun(vault, asked)
+        if found is None and (whole := whole_name(session, asked)):
+            found = vault.find_token(asked.but(user=whole))
     except AmbiguousLookup as exc:
         for option in given:
             exc.hint = str(exc.hint).replace(option[2:].replace("-", "_"), option)
@@ -95,31 +124,48 @@ def _begun(vault: Vault, asked: Token) -> Token | None:
     return vault.find_token(asked.but(id=begun[0].id)) if begun else None
 
 
-@click.command("list")
-@pass_session
-def list_tokens(session: Session) -> None:
-    """
-    List the stored tokens.
-
-    In a pipe one line each, tab-separated: id, user, provider, data centre,
-    environment, status, and the seconds that the access token and the login
-    have left, where that is known.
-    """
-    clock, columns = session.keeper().clock, _DRAWN if session.draws else _FIELDS
-    with told_last() as troubles:
-        tokens = session.vault().iter_tokens(on_error=troubles.append)
-        found = (summary(each, clock.now()) for each in tokens)
-        if session.draws:
-            found = (each | {"place": place(each)} for each in found)
-        session.rows(columns, found)
-
-
 @click.command()
 @selects_token
 def show(session: Session, keeper: Keeper, token: Token) -> None:
     """Show all about a token that is not secret."""
-    found = describe(keeper, token)
-    session.facts(found, {name: in_words(name, found[name]) for name in found})
+    found, lived = describe(keeper, token), told(token.history, keeper.clock.now())
+    words = {name: in_words(name, found[name]) for name in found if name != "history"}
+    session.facts(found, {**words, "history": lived})
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Of all tokens, or all that the options leave.")
+@says_which
+@pass_session
+def history(session: Session, token_id: str | None, *, every: bool, **given: Any) -> None:
+    """
+    Tell what happened to a token: the last 16 events, a run of the same as one.
+
+    With --json for export: one document, with --all one a line.
+    """
+    now = session.keeper().clock.now()
+    if not every:
+        token = meant(session, token_id, given)
+        said = "\n".join(visible(each) for each in told(token.history, now))
+        session.answer(said, lived(token))
+        return
+    if token_id:
+        raise click.UsageError("An ID is one token, --all is all that the options leave")
+    with told_last() as troubles:
+        tokens = matching(session.vault(), Token(**given), on_error=troubles.append)
+        if session.draws:
+            for each in tokens:
+                lines = [named(each), *(f"  {sentence}" for sentence in told(each.history, now))]
+                session.answer("\n".join(map(visible, lines)), None)
+            return
+        lives = (lived(each) for each in tokens)
+        if not session.json:
+            lives = (
+                lived(each) | {"told": sentence}
+                for each in tokens
+                for sentence in told(each.history, now)
+            )
+        session.rows(_LIVED, lives)
 
 
 @click.command()
@@ -135,10 +181,10 @@ def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> No
     access = valid.access_token or ""
     authorization = f"{keeper.providers.of(valid).authorization_scheme} {access}"
     facts = describe(keeper, valid)
-    told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
+    good_for = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
     session.answer(
         f"Authorization: {authorization}" if header else access,
-        {"access_token": access, "authorization": authorization, **told},
+        {"access_token": access, "authorization": authorization, **good_for},
     )
 
 
@@ -154,18 +200,6 @@ def renew(session: Session, keeper: Keeper, token: Token) -> None:
 
 @click.command()
 @selects_token
-def revoke(session: Session, keeper: Keeper, token: Token) -> None:
-    """
-    Revoke a token: here at once, and at the provider.
-
-    If the provider can't be reached, "tokenkeep sweep" goes on trying.
-    """
-    revoked = keeper.revoke(str(token.id))
-    session.tell(f"Revoked {_ended(revoked)}", describe(keeper, revoked))
-
-
-@click.command()
-@selects_token
 def logout(session: Session, keeper: Keeper, token: Token) -> None:
     """
     Revoke a token at the provider and delete it, in one.
@@ -173,7 +207,7 @@ def logout(session: Session, keeper: Keeper, token: Token) -> None:
     If the provider can't be reached, "tokenkeep sweep" goes on trying.
     """
     ended = keeper.end(str(token.id))
-    session.tell(f"Logged out {_ended(ended)}", _deleted(keeper, ended))
+    session.tell(f"Logged out {ended_in_words(ended)}", _deleted(keeper, ended))
 
 
 @click.command()
@@ -188,12 +222,12 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     """
     confirm(f"Delete {visible(named(token))}?", yes=yes)
     was = keeper.delete(str(token.id)) or token
-    told = named(was)
+    name = named(was)
     if was.renewal.to_revoke:
-        told = _ended(was)
+        name = ended_in_words(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
-        told += "; it was not revoked and goes on working at the provider"
-    session.tell(f"Deleted {told}", _deleted(keeper, was))
+        name += "; it was not revoked and goes on working at the provider"
+    session.tell(f"Deleted {name}", _deleted(keeper, was))
 
 
 @click.command()
@@ -220,7 +254,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise click.ClickException("Nothing was done")
 
 
-def _ended(token: Token) -> str:
+def ended_in_words(token: Token) -> str:
     """Name a token that was revoked here, and say whether it is at the provider too."""
     if not token.renewal.to_revoke:
         return f"{named(token)}; the provider has confirmed it"

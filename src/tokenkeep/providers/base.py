@@ -183,14 +183,18 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def revoke(self, token: Token) -> None:
+    def revoke(self, token: Token) -> bool:
         """
         Revoke the refresh token, or the access token if there is no other (RFC 7009).
 
-        A token the provider does not know (any more) counts as revoked.
+        Several threads may do so at once.
 
         Args:
             token: Needs refresh_token or access_token, and issuer.
+
+        Returns:
+            Whether the provider knew it, as far as that can be told. False: it says that it
+            does not know this token (any more), which counts as revoked.
         """
 
     def answer_in(self, reply: Reply) -> Answer | None:  # noqa: ARG002 - for those that read one

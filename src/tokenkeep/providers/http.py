@@ -11,7 +11,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -188,18 +188,24 @@ def _read(clock: Callable[[], float], response: http.client.HTTPResponse) -> Rep
     plain = body.getvalue()[:MAX_BODY]  # there may be the only token in what came
     if fault is None:
         plain, fault = _plain(plain, response.getheader("Content-Encoding", ""))
-    clock_offset = None
-    with suppress(ValueError, OverflowError):
-        clock_offset = parsedate_to_datetime(response.getheader("Date", "")).timestamp() - now
+    sent_at = _parsed_date(response.getheader("Date", ""))
     wait = response.getheader("Retry-After", "")
     return Reply(
         status=response.status,
         body=plain,
         content_type=response.getheader("Content-Type"),
-        clock_offset=clock_offset,
+        clock_offset=None if sent_at is None else sent_at - now,
         retry_after=float(wait) if wait.isdecimal() else None,
         fault=fault,
     )
+
+
+@lru_cache(maxsize=8)  # of one second they are all the same
+def _parsed_date(text: str) -> float | None:
+    """Return a ``Date`` header in epoch seconds. None if it is missing, or senseless."""
+    with suppress(ValueError, OverflowError):
+        return parsedate_to_datetime(text).timestamp()
+    return None
 
 
 def _plain(raw: bytes, coding: str) -> tuple[bytes, str | None]:

@@ -186,12 +186,12 @@ class OAuth2(Provider):
             hint = "A code works once and for a minute or so: get a new one"
             return self._mint(token, form, hint)
 
-    def revoke(self, token: Token) -> None:
+    def revoke(self, token: Token) -> bool:
         with _about(token, keeps=False):
             if not token.access_token:
                 self._need(token, "refresh_token")
             form = self._revocation_form(token)
-            self._call(self.revocation_endpoint(token), form, self._judge_revocation)
+            return self._call(self.revocation_endpoint(token), form, self._judge_revocation)
 
     def answer_in(self, reply: Reply) -> Answer | None:
         outcome = self._outcome(reply, partial(self._judge, if_rejected=_CHECK_CLIENT))
@@ -258,7 +258,11 @@ class OAuth2(Provider):
         return reply.retry_after
 
     def confirms_revocation(self, status: int, fields: Mapping[str, object] | None) -> bool:  # noqa: ARG002 - RFC 7009 looks at the status alone
-        """Whether an answer without a known error says that the token is revoked."""
+        """
+        Whether an answer without a known error says that the token is revoked.
+
+        With another status than 2xx, that the provider does not know the token (any more).
+        """
         return _is_ok(status)
 
     def _need(self, token: Token, *names: str) -> None:
@@ -362,13 +366,13 @@ class OAuth2(Provider):
         kept = reply if _is_ok(reply.status) else None
         return ProviderUnavailable(what, hint=_UNREAD, unread=kept)
 
-    def _judge_revocation(self, reply: Reply) -> RenewalError | None:
+    def _judge_revocation(self, reply: Reply) -> bool | RenewalError:
         fields, fault = self._read(reply)
         if any(code.lower() in self.gone for code in answers.codes(fields)):
-            return None
+            return False
         is_error = self.meaning(reply.status, fields) or answers.has_error(fields)
         if not is_error and self.confirms_revocation(reply.status, None if fault else fields):
-            return None
+            return _is_ok(reply.status)
         return self._error(reply, fields, fault or "did not confirm the revocation")
 
     def _known(self, fields: Mapping[str, object]) -> tuple[str, type[RenewalError] | None]:

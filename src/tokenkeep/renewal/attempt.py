@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
+    from tokenkeep.metrics import Meters
     from tokenkeep.providers.base import Answer, Provider
     from tokenkeep.renewal.flights import Flights
     from tokenkeep.renewal.late import Late
@@ -64,6 +65,7 @@ class Parts:
     errors: ClockErrors
     watch: Watch
     flights: Flights
+    meters: Meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Ask:
         insists: Whether to ask even where the provider has rejected the refresh token, or
             is left alone after a failure.
         known: The failure that the caller has found. None if there was none.
+        in_thread: Whether to ask in the caller's own thread, which is one of ours and no
+            daemon: nobody interrupts it, nor waits for it.
     """
 
     rejected: str | None = field(default=None, repr=False)
@@ -85,6 +89,7 @@ class Ask:
     issuer: str | None = None
     insists: bool = False
     known: Failure | None = None
+    in_thread: bool = False
 
     def seen(self, token: Token) -> Token:
         """Return a stored token as this caller would use it."""
@@ -115,13 +120,20 @@ class Attempt:
         self._ask = ask
         self._provider = provider
         self._watch = parts.watch
+        self._meters = parts.meters
         self._deadline = deadline
         self._nonce = secrets.token_hex(16)
         self._started = self._clock.monotonic(), self._clock.now()
         self._was = Status.OK
 
     def run(self, token: Token) -> Token | None:
-        """Claim, ask, save. None means: read again and start over."""
+        """Claim, ask, save, and count it. None means: read again and start over."""
+        return self._meters.renewal(self._by(token), self._run, token)
+
+    def _by(self, token: Token) -> str:
+        return token.provider or self._provider.name
+
+    def _run(self, token: Token) -> Token | None:
         # Before the claim's write: a pause during it must count as well.
         self._started = self._clock.monotonic(), self._clock.now()
         self._was = token.status
@@ -129,6 +141,9 @@ class Attempt:
         if held is None:
             return None
         is_sent = False
+        limit = self._provider.profile.mint_limit
+        left = None if limit is None else limit - len(held.renewal.mints)
+        self._meters.claimed(self._by(held), left)
         try:
             entry = self._late.left(held, self._provider)
             if entry is not None:
@@ -149,6 +164,7 @@ class Attempt:
         finally:
             if not is_sent:
                 self._release(held, unsent=True)
+            self._meters.let_go(self._by(held))
 
     def _is_in_time(self) -> bool:
         """Tell whether a call that begins now ends before the claim does."""

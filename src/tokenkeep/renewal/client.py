@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokenkeep.clock import Clock
     from tokenkeep.clock_errors import ClockErrors
     from tokenkeep.journal import Entry, Journal
+    from tokenkeep.metrics import Meters
     from tokenkeep.providers.base import Provider
     from tokenkeep.store import Store
 
@@ -46,9 +47,11 @@ class Renewer:
         report: Callable[..., None],
         *,
         errors: ClockErrors,
+        meters: Meters,
     ) -> None:
         late = Late(store, journal, report)
-        self._parts = Parts(store, journal, clock, report, late, errors, Watch(clock), Flights())
+        watch, flights = Watch(clock), Flights()
+        self._parts = Parts(store, journal, clock, report, late, errors, watch, flights, meters)
         self._provider_of = provider_of
 
     def valid(self, token: Token, ask: Ask) -> Token:
@@ -204,14 +207,16 @@ class _Client:
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
-        flight = self._flights.start(token_id, lambda: attempt.run(token))
+        here = self._ask.in_thread
+        flight = self._flights.start(token_id, lambda: attempt.run(token), here=here)
         if flight is None:
             if self._flights.is_own(token_id):
                 return self._old_or(too_slow(token, 0.0))
             if urgent:
                 self._flights.wait(token_id, self._pause)
             return None
-        if not wait([flight], max(0.0, self._deadline - self._clock.monotonic())).done:
+        left = max(0.0, self._deadline - self._clock.monotonic())
+        if not flight.done() and not wait([flight], left).done:
             self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:

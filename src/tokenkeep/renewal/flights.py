@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 class Flights:
     """
-    The attempts under way in this process, by token id, each in a thread of its own.
+    The attempts under way in this process, by token id, each in a thread that nobody interrupts.
 
-    The threads are no daemons: an interpreter that ends waits for them, so that
+    Those it starts are no daemons: an interpreter that ends waits for them, so that
     an answer of the provider is saved. A Ctrl-C hits only the one who waits.
     """
 
@@ -28,10 +28,13 @@ class Flights:
         renew_in_child(self)
 
     def start(
-        self, token_id: str, attempt: Callable[[], Token | None]
+        self, token_id: str, attempt: Callable[[], Token | None], *, here: bool = False
     ) -> Future[Token | None] | None:
         """
         Start an attempt, unless one is under way: None then, or an attempt without a result.
+
+        In a thread of its own; or *here*, and it has ended when this returns: in one of our
+        own threads, which is no daemon either.
 
         A caller that is interrupted, wherever it is, neither ends an attempt
         that has begun nor leaves one behind that never will.
@@ -54,6 +57,9 @@ class Flights:
                 if self._running.get(token_id) is flight:
                     del self._running[token_id]
 
+        if here:
+            fly()
+            return flight
         try:
             threading.Thread(target=fly, name="tokenkeep-renewal", daemon=False).start()
         except RuntimeError:  # no more threads: the interpreter is ending, or a limit

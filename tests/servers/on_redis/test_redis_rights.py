@@ -9,6 +9,8 @@ import pytest
 from cases import refused
 from redis_keys import assert_consistent, use
 
+from tokenkeep import Keeper, Token, generate_key, open_store
+
 DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
 NEEDED = re.search(r"ACL SETUSER tokens on >password (.*)", DOCS.read_text())[1].split()
 FOR_ALL = {"+info", "+config|get"}
@@ -42,3 +44,17 @@ def test_missing_right(user, connect, missing, url):
 
     assert "docs/redis.md has all rights" in text
     assert_consistent(url)
+
+
+def test_health_of_who_may_not_write(user, url):
+    """A user that may only read is told, by a script that would have written."""
+    environ = {"TOKENKEEP_KEYS": generate_key()}
+    with open_store(url, environ=environ, make=True) as made:
+        made.save_token(Token(user="ana", client_id="c", refresh_token="r"))
+    keys = [rule for rule in NEEDED if rule != "+hset"]
+
+    with Keeper(open_store(user(*keys), environ=environ)) as keeper:
+        (trouble,) = keeper.health().troubles
+
+    assert "store" == trouble.check
+    assert "docs/redis.md has all rights" in trouble.hint

@@ -8,6 +8,7 @@ import pytest
 from cases import FIRST, ID, record, refused, somebody_else
 from greedy_servers import listening, mysql
 
+from tokenkeep import Keeper, Token, generate_key, open_store
 from tokenkeep.backends import open_backend
 from tokenkeep.backends.sql import SQLBackend
 from tokenkeep.backends.waiting import NoThread
@@ -192,3 +193,27 @@ def test_changed_in_use(connect, url, admin, change, kind, said):  # noqa: PLR09
     admin(change)
 
     assert said in refused(lambda: backend.read(ID), kind)
+
+
+# Rights
+
+
+@pytest.mark.parametrize("rights", ["SELECT", "SELECT, INSERT, DELETE", "SELECT, UPDATE"])
+def test_health_of_who_may_not_write(user, url, rights):
+    """A role that may only read hands tokens out until they end: that is told before."""
+    theirs, grant = user
+    environ = {"TOKENKEEP_KEYS": generate_key()}
+    with open_store(url, environ=environ, make=True) as made:
+        token = made.save_token(Token(user="ana", client_id="c", refresh_token="r"))
+    grant(rights, "tokenkeep")
+
+    with Keeper(open_store(theirs, environ=environ)) as keeper:
+        assert token == keeper.store.find_token_by_id(token.id)
+        health = keeper.health()
+
+    if "UPDATE" in rights:
+        assert health.ok
+        return
+    (trouble,) = health.troubles
+    assert "store" == trouble.check
+    assert "Grant SELECT, INSERT, UPDATE and DELETE" in trouble.hint

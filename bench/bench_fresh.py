@@ -1,0 +1,272 @@
+"""Renewals ahead: many tokens, by one process and by two, at a provider that answers at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import secrets
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from common import (
+    Case,
+    access_token,
+    folder,
+    insert,
+    kept_connection,
+    made_up,
+    options,
+    record_id,
+    report,
+    seal,
+)
+
+from tokenkeep import Keeper, open_store, saving
+from tokenkeep.backends import sql
+from tokenkeep.backends.rows import COLUMNS, to_row
+from tokenkeep.providers import Answer, Profile, Providers
+from tokenkeep.providers.zoho import PROFILE, Zoho
+from tokenkeep.records import token_id
+from tokenkeep.renewal import Ask
+from tokenkeep.store import existing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tokenkeep import Token, Vault
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
+
+THREADS = 2
+"""How many threads of a process renew."""
+
+GRACE = 600
+"""How long one round may take before the benchmark gives up, in seconds."""
+
+TARGET = 1000
+"""How many renewals a second two processes are to make."""
+
+WARM = 5
+"""How many of its tokens a process renews before it is measured."""
+
+DAY = 86_400.0
+
+
+class Near(Zoho):
+    """A Zoho that answers at once; with another refresh token if its profile rotates."""
+
+    def refresh(self, token: Token) -> Answer:
+        del token
+        return Answer(
+            access_token=access_token(),
+            refresh_token=access_token() if self.profile.rotates else None,
+            expires_in=3600.0,
+            api_domain="https://www.zohoapis.com",
+        )
+
+
+class Work(NamedTuple):
+    """What a process is to do; plain values, so that a spawned one can have them."""
+
+    whose: str
+    """``ours`` or ``floor``."""
+    rotates: bool
+    place: str
+    """The URL of the store."""
+    dsn: dict[str, Any] | None
+    """What psycopg connects with. None for SQLite."""
+    ids: list[str]
+
+
+class Took(NamedTuple):
+    """When a process began and ended, by the clock of the machine, and its CPU, in seconds."""
+
+    began: float
+    ended: float
+    cpu: float
+
+
+def renewing(work: Work) -> Callable[[list[str]], None]:
+    """Return what renews tokens."""
+    near = Near(profile=Profile() if work.rotates else PROFILE)
+    keeper = Keeper(open_store(work.place), providers=Providers("zoho", {"zoho": near}))
+
+    def renew(ids: list[str]) -> None:
+        left = iter(ids)  # of a list: its next is one step
+
+        def each() -> None:
+            for token in left:
+                stored = existing(keeper.store, token)
+                ask = Ask(rejected=stored.access_token, in_thread=True)
+                keeper._renewer.valid(stored, ask)  # noqa: SLF001  # as a keeper's own threads do
+
+        threads = [threading.Thread(target=each) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return renew
+
+
+def writing(work: Work) -> Callable[[list[str]], None]:
+    """Return the floor: each row compared and written twice, on one kept connection."""
+    if work.dsn is None:
+        db: Any = kept_connection(Path(work.place.removeprefix("sqlite:///")))
+        table, mark, names = "token", "?", dict(zip(COLUMNS, COLUMNS, strict=True))
+    else:
+        import psycopg
+
+        db = psycopg.connect(**work.dsn, autocommit=True).cursor()
+        table, mark, names = "tokenkeep", "%s", sql.NAMES
+    found = ("access", "refresh") if work.rotates else ("access",)
+    marks = "".join(f", {names[each]} = {mark}" for each in found)
+    update = f"UPDATE {table} SET sealed = {mark}, version = {mark}"
+    which = f"WHERE id = {mark} AND version = {mark}"
+    known = {}
+    for each in work.ids:
+        query = f"SELECT sealed, version FROM {table} WHERE id = {mark}"
+        known[each] = db.execute(query, (record_id(each),)).fetchone()
+
+    def write(ids: list[str]) -> None:
+        for each in ids:
+            sealed, version = known[each]
+            row, claimed, saved = record_id(each), secrets.token_hex(16), secrets.token_hex(16)
+            new = [secrets.token_hex(16) for _ in found]
+            db.execute(f"{update} {which}", (sealed, claimed, row, version))
+            done = db.execute(f"{update}{marks} {which}", (sealed, saved, *new, row, claimed))
+            assert done.rowcount == 1
+            known[each] = sealed, saved
+
+    return write
+
+
+def work_at(work: Work, gate: Any, results: Any) -> None:
+    """Be one process."""
+    took = None
+    try:
+        do = {"ours": renewing, "floor": writing}[work.whose](work)
+        do(work.ids[:WARM])
+        gate.wait(GRACE)
+        began, cpu = time.time(), time.process_time()
+        do(work.ids[WARM:])
+        took = Took(began, time.time(), time.process_time() - cpu)
+    except BaseException:
+        gate.abort()  # nobody waits for one that failed
+        raise
+    finally:
+        results.put(took)
+
+
+def together(work: Work, processes: int) -> tuple[float, float]:
+    """Return how many tokens a second some processes do, and ms of CPU of theirs for each."""
+    spawn = multiprocessing.get_context("spawn")
+    gate, results = spawn.Barrier(processes), spawn.Queue()
+    shares = [work._replace(ids=work.ids[each::processes]) for each in range(processes)]
+    started = [spawn.Process(target=work_at, args=(each, gate, results)) for each in shares]
+    for process in started:
+        process.start()
+    took = [results.get(timeout=GRACE) for _ in started]
+    for process in started:
+        process.join()
+    if None in took:
+        raise SystemExit("A process failed: see above")
+    n = len(work.ids) - processes * WARM
+    lasted = max(each.ended for each in took) - min(each.began for each in took)
+    return n / lasted, sum(each.cpu for each in took) / n * 1000
+
+
+def rows(vault: Vault, n: int) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of users who logged in yesterday, and whose tokens have just ended."""
+    now = time.time()
+    for number in range(n):
+        token = saving.first(made_up(number), login=secrets.token_hex(16), now=now - DAY)
+        token = token.but(expires_at=now - 1).with_renewal(
+            mints=(), renewed_at=now - 3601, renewed_by="web-3/4711", lifetime=3600.0
+        )
+        yield to_row(seal(vault, token.having("renewed", now - 3601, "web-3/4711")))
+
+
+def best(rounds: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Return the highest rate and the least CPU of some rounds."""
+    rates, costs = zip(*rounds, strict=True)
+    return max(rates), min(costs)
+
+
+class Store(NamedTuple):
+    """A store full of tokens that have ended."""
+
+    url: str
+    dsn: dict[str, Any] | None
+    """As of `Work`."""
+    ids: list[str]
+
+
+@contextmanager
+def on_sqlite(path: Path, n: int) -> Iterator[Store]:
+    place = path / "tokens.db"
+    with open_store(f"sqlite:///{place}", make=True) as vault:
+        made = list(rows(vault, n))
+    insert(place, made)
+    yield Store(f"sqlite:///{place}", None, [token_id(row[0]) for row in made])
+
+
+@contextmanager
+def on_postgres(n: int) -> Iterator[Store]:
+    from private_servers import Postgres
+
+    with Postgres() as server:
+        import psycopg
+
+        url = server.url()
+        dsn = {**server.dsn, "dbname": url.rpartition("/")[2]}
+        del dsn["database"]
+        with open_store(url, make=True) as vault, psycopg.connect(**dsn) as db:
+            made = list(rows(vault, n))
+            names, values = ", ".join(sql.NAMES.values()), ", ".join(["%s"] * len(COLUMNS))
+            db.cursor().executemany(f"INSERT INTO tokenkeep ({names}) VALUES ({values})", made)
+        yield Store(url, dsn, [token_id(row[0]) for row in made])
+
+
+def measured(where: str, store: Store, rounds: int) -> tuple[list[Case], list[Case]]:
+    """Return the cases of one store: renewals a second, and the CPU of one."""
+    rates, costs = [], []
+    for rotates in (False, True):
+        # What the floor has written opens no more: each has rows of its own.
+        mine, spoiled = store.ids[rotates::4], store.ids[2 + rotates :: 4]
+        for processes in (1, 2):
+            ours = Work("ours", rotates, store.url, store.dsn, mine)
+            floor = ours._replace(whose="floor", ids=spoiled)
+            took = [(together(floor, processes), together(ours, processes)) for _ in range(rounds)]
+            (least_rate, least), (rate, cost) = map(best, zip(*took, strict=True))
+            name = f"{where}, {processes} process{'es' * (processes > 1)}{', rotates' * rotates}"
+            is_judged = processes > 1 and not rotates
+            target, met = (TARGET, rate >= TARGET) if is_judged else (None, None)
+            rates.append(Case(name, len(mine), rate, least_rate, target=target, met=met))
+            costs.append(Case(name, len(mine), cost, least))
+    return rates, costs
+
+
+def main() -> None:
+    from private_servers import ProgramMissing
+
+    given = options(__doc__, rows=2_000)
+    rounds, n = (5, 10_000) if given.full else (2, given.rows)
+    with folder() as path, on_sqlite(path, 4 * n) as store:
+        rates, costs = measured("SQLite", store, rounds)
+    try:
+        with folder(), on_postgres(4 * n) as store:
+            more, dear = measured("PostgreSQL", store, rounds)
+            rates, costs = rates + more, costs + dear
+    except ProgramMissing as exc:
+        print(exc, file=sys.stderr)
+    report("renewals a second: more is better", "a second", rates, given)
+    report("CPU of a renewal, without a server's", "ms", costs, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The command that renews ahead of need."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import asdict
+
+import click
+
+from tokenkeep.cli.session import Session, counted, listed, pass_session
+
+
+@click.command("keep-fresh")
+@click.option("--once", is_flag=True, help="Renew what is due now, and end.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="How many calls to providers may be under way at once.",
+)
+@pass_session
+def keep_fresh(session: Session, *, once: bool, workers: int) -> None:
+    """
+    Renew tokens ahead of need, so that nobody who asks for one waits.
+
+    Which ones, a policy says: keep_fresh = true. Goes on until it is stopped, by
+    Ctrl-C or SIGTERM, and ends what it has begun. Any number may run, on any
+    number of hosts: each token is renewed by one of them.
+    """
+    stop = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(each) != signal.SIG_IGN:  # nohup has switched it off
+            signal.signal(each, lambda *_: stop.set())
+    if not once:
+        session.note("Keeping tokens fresh; stop with Ctrl-C")
+    done = asdict(session.keeper().keep_fresh(None if once else stop, workers=workers))
+    renewed = counted(done["renewed"], "token renewed", "tokens renewed")
+    others = listed({"failed": done["failed"], "need a new login": done["login_needed"]})
+    session.tell(f"{renewed}, {others}" if others else renewed, done)
