@@ -15,6 +15,7 @@ from tokenkeep.errors import *  # noqa: F403  # each is named there
 from tokenkeep.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from tokenkeep.audit import acting as acting
     from tokenkeep.config import Settings as Settings
     from tokenkeep.config import open_store as open_store
     from tokenkeep.config import settings as settings
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from tokenkeep.vault import Vault as Vault
 
 _HOMES = {
+    "tokenkeep.audit": ("acting",),
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
     "tokenkeep.health": ("Health", "Trouble"),

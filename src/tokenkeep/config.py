@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
+from tokenkeep.audit import LOGGING
 from tokenkeep.backends import open_backend, private_file
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
@@ -29,9 +30,15 @@ if TYPE_CHECKING:
 
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
+AUDIT = "TOKENKEEP_AUDIT"
 
 _IT = "The configuration"
 _SECRET, _SECRET_FILE = "webhook_secret", "webhook_secret_file"
+_TEXTS = {
+    "store": "a URL",
+    "provider": "the name of a provider",
+    "audit": 'the path of a file, or "logging"',
+}
 _NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
 
 
@@ -43,12 +50,14 @@ class Settings:
     Args:
         store: The URL of the store; there may be a password in it.
         provider: The provider of tokens that don't say theirs.
+        audit: The file that tells who did what to tokens, or "logging". None if nothing does.
         options: For each provider the options of its class; there may be secrets in them.
         notices: Whom to tell of deaths and outages. None means nobody.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
+    audit: str | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
     notices: Notices | None = None
 
@@ -65,7 +74,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
 
     The file is the one TOKENKEEP_CONFIG names, else
     ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
-    ``store``, ``provider``, ``[zoho.data_centers.<name>]``,
+    ``store``, ``provider``, ``audit``, ``[zoho.data_centers.<name>]``,
     ``[providers.<name>]`` and ``[notices]``.
 
     Args:
@@ -81,8 +90,8 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
-        _expect_known(found, ["store", "provider", "zoho", "providers", "notices"])
-        for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
+        _expect_known(found, [*_TEXTS, "zoho", "providers", "notices"])
+        for name, expected in _TEXTS.items():
             value = found.get(name, "")
             expect(name, value, expected, so=isinstance(value, str))
         options = _options(found)
@@ -92,6 +101,7 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     return Settings(
         store=named or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
+        audit=_audit(environ, path, found),
         options=options,
         notices=whom,
     )
@@ -122,6 +132,7 @@ def open_store(
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     make: bool = False,
+    audit: Path | str | None = None,
 ) -> Vault:
     """
     Open a store of sealed tokens.
@@ -142,6 +153,8 @@ def open_store(
         make: Whether the store and its key are made now, if they are not there:
             a program that starts learns then that they can't be. False: with
             the first token.
+        audit: The file that tells who did what to tokens, or "logging", see docs/audit.md.
+            None means TOKENKEEP_AUDIT, else the configuration file's, else none.
 
     Raises:
         TypeError: The URL is no text, or *providers* are no `Providers`.
@@ -175,6 +188,7 @@ def open_store(
             state=state,
             clock=clock,
             make=make,
+            audit=audit or configured.audit,
         )
     except BaseException:
         with letting_go():  # what went wrong before is what is said
@@ -240,6 +254,21 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
     if isinstance(found.get("notices"), dict) and _SECRET in found["notices"]:
         private_file.read(path, f"{_IT}, with the secret of a webhook,", variable=CONFIG)
     return path, found
+
+
+def _audit(environ: Mapping[str, str], path: Path, found: Mapping[str, Any]) -> str | None:
+    """Return what is configured as `Settings.audit`: "logging", or a path that is one anywhere."""
+    given = environment.given(environ, AUDIT)
+    named, source = (given, AUDIT) if given else (found.get("audit", ""), str(path))
+    if not named or named == LOGGING:
+        return named or None
+    if not named.startswith(("/", "~")):
+        raise ConfigurationError(
+            f"{source}: audit has to be an absolute path, or {LOGGING}, not {named}",
+            hint="Else each folder that a command runs in would have one of its own",
+        )
+    where = environment.path({AUDIT: named}, AUDIT)
+    return str(where)
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:

@@ -38,8 +38,8 @@ def due_at(token: Token, now: float, policies: Policies, profile: Profile) -> fl
         at.append(tells)
     if not policies or token.ended:
         return min(at, default=None)
-    end, purged_at = policies.ending(token), policies.purged_at(token)
-    at += [each for each in (end and end.at, purged_at) if each is not None]
+    ends = policies.ending(token), policies.purging(token)
+    at += [each.at for each in ends if each is not None]
     fresh = renewed_at(token, now, policies, profile)
     return min(at if fresh is None else [*at, fresh], default=None)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from tokenkeep.audit import Audit
 from tokenkeep.due import due_at
 from tokenkeep.errors import ConfigurationError, TokenNotFound, letting_go
 from tokenkeep.metrics import Census
@@ -175,6 +176,9 @@ class Store(TokenStore):
 
     providers: Providers | None = None
     """Whom its tokens are of. None means those that come with tokenkeep."""
+
+    audit: Audit = Audit()
+    """Where it is told who did what to tokens. It is nowhere in a store without keys."""
 
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""

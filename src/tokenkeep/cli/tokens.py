@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,29 @@ from tokenkeep.cli import completion
 from tokenkeep.cli.description import describe, in_words, lived, named, summary
 from tokenkeep.cli.filters import matching, whole_name
 from tokenkeep.cli.life import told
-from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
+from tokenkeep.cli.session import (
+    Columns,
+    Session,
+    filled,
+    listed,
+    pass_session,
+    time_left,
+    told_last,
+)
+from tokenkeep.clock import moment
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tokenkeep.ending import Planned
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
 _LIVED: Columns = dict.fromkeys(("id", "user", "told"), 0)
+_PLANNED: Columns = {"id": 11, "what": 7, "since": 20, "why": 20, "user": 0}
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
 _OPTIONS = (
@@ -231,19 +243,41 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would happen to which token.")
 @pass_session
-def sweep(session: Session) -> None:
+def sweep(session: Session, *, dry_run: bool) -> None:
     """
-    Tidy up after crashes and outages; run it now and then.
+    Tidy up after crashes and outages, and end what policies say; run it now and then.
 
     Saves answers that could not be saved, finishes revocations, tells of tokens
     that died and of outages, drops what first logins and ids of deleted tokens
     have left behind.
     """
+    if dry_run:
+        foresee(session, session.keeper().planned())
+        return
     with told_last() as troubles:
         with session.progress("Sweeping"):
             swept = asdict(session.keeper().sweep(on_error=troubles.append))
         session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def foresee(session: Session, planned: Iterable[Planned]) -> None:
+    """List what would happen to tokens, and how many in all; nothing is changed."""
+    counts = Counter[str]()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for each in planned:
+            counts[each.what] += 1
+            facts = {"id": each.token.id, "user": each.token.user, "what": each.what}
+            since = each.since if session.json else moment(each.since)
+            yield facts | {"why": each.why, "since": since}
+
+    session.rows(_PLANNED, rows())
+    if session.json:
+        session.answer("", {"dry_run": True, "tokens": counts})
+    else:
+        session.note(f"{listed(counts) or 'nothing'}. Dry run, nothing was changed.")
 
 
 def confirm(question: str, *, yes: bool) -> None:

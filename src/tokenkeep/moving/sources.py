@@ -46,6 +46,10 @@ class Row:
 class Source(ABC):
     """Tokens, which are only read."""
 
+    def describe(self) -> str:
+        """Return where they are, for people: a path or an address, and no password."""
+        return f"a {type(self).__name__}"
+
     @abstractmethod
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """
@@ -68,6 +72,10 @@ class StoreSource(Source):
 
     def __init__(self, store: Vault) -> None:
         self.store = store
+
+    def describe(self) -> str:
+        """See `Source.describe`."""
+        return self.store.describe()
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
