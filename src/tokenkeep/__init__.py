@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from tokenkeep.revoking import Revoked as Revoked
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
+    from tokenkeep.sinks import Notices as Notices
+    from tokenkeep.sinks import verify_signature as verify_signature
     from tokenkeep.store import TokenStore as TokenStore
     from tokenkeep.sweeping import Swept as Swept
     from tokenkeep.token import Claim as Claim
     from tokenkeep.token import Failure as Failure
     from tokenkeep.token import Happening as Happening
+    from tokenkeep.token import Notice as Notice
     from tokenkeep.token import Renewal as Renewal
     from tokenkeep.token import Status as Status
     from tokenkeep.token import Token as Token
@@ -56,9 +59,10 @@ _HOMES = {
     "tokenkeep.providers": ("Provider", "Providers"),
     "tokenkeep.revoking": ("Revoked",),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
+    "tokenkeep.sinks": ("Notices", "verify_signature"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),
-    "tokenkeep.token": ("Claim", "Failure", "Happening", "Renewal", "Status", "Token"),
+    "tokenkeep.token": ("Claim", "Failure", "Happening", "Notice", "Renewal", "Status", "Token"),
     "tokenkeep.vault": ("Vault",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends import Backend
     from tokenkeep.clock import Clock
+    from tokenkeep.sinks import Notices
 
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
 AUDIT = "TOKENKEEP_AUDIT"
 
 _IT = "The configuration"
+_SECRET, _SECRET_FILE = "webhook_secret", "webhook_secret_file"
 _TEXTS = {
     "store": "a URL",
     "provider": "the name of a provider",
@@ -49,12 +52,14 @@ class Settings:
         provider: The provider of tokens that don't say theirs.
         audit: The file that tells who did what to tokens, or "logging". None if nothing does.
         options: For each provider the options of its class; there may be secrets in them.
+        notices: Whom to tell of deaths and outages. None means nobody.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
     audit: str | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
+    notices: Notices | None = None
 
     @without_frames
     def providers(self) -> Providers:
@@ -69,8 +74,8 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
 
     The file is the one TOKENKEEP_CONFIG names, else
     ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
-    ``store``, ``provider``, ``audit``, ``[zoho.data_centers.<name>]`` and
-    ``[providers.<name>]``.
+    ``store``, ``provider``, ``audit``, ``[zoho.data_centers.<name>]``,
+    ``[providers.<name>]`` and ``[notices]``.
 
     Args:
         environ: The environment. None means the process's.
@@ -85,18 +90,20 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
-        _expect_known(found, [*_TEXTS, "zoho", "providers"])
+        _expect_known(found, [*_TEXTS, "zoho", "providers", "notices"])
         for name, expected in _TEXTS.items():
             value = found.get(name, "")
             expect(name, value, expected, so=isinstance(value, str))
         options = _options(found)
         if "provider" in found and found["provider"] not in options:
             configured(found["provider"], None)
+        whom = _notices(found)
     return Settings(
         store=named or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
         audit=_audit(environ, path, found),
         options=options,
+        notices=whom,
     )
 
 
@@ -177,6 +184,7 @@ def open_store(
             backend,
             ring or _FirstKey(backend, environ),
             providers=providers or configured.providers(),
+            notices=configured.notices,
             state=state,
             clock=clock,
             make=make,
@@ -243,6 +251,8 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
     if shows_password(str(found.get("store"))):
         private_file.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
+    if isinstance(found.get("notices"), dict) and _SECRET in found["notices"]:
+        private_file.read(path, f"{_IT}, with the secret of a webhook,", variable=CONFIG)
     return path, found
 
 
@@ -276,6 +286,31 @@ def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
             # Made once to have its options checked: now, and not at the first token.
             configured(name, given)
     return {**options}
+
+
+def _notices(found: Mapping[str, Any]) -> Notices | None:
+    """Return whom the file names to be told; the webhook's secret may be in a file of its own."""
+    given = found.get("notices")
+    if given is None:
+        return None
+    from tokenkeep.sinks import Notices
+
+    with _named("[notices]"):
+        expect("notices", given, "a table", so=isinstance(given, dict))
+        given, file = Hidden(given), given.get(_SECRET_FILE)
+        known = [*inspect.signature(Notices).parameters, _SECRET_FILE]
+        _expect_known(given, known)
+        if file is not None:
+            expect(_SECRET_FILE, file, "a path", so=isinstance(file, str))
+            if given.get(_SECRET) is not None:
+                raise ConfigurationError(f"{_SECRET} and {_SECRET_FILE} are both there")
+            where = environment.path({_SECRET_FILE: file}, _SECRET_FILE) or Path()
+            text = private_file.read(where, "The webhook's secret in", variable=_SECRET_FILE)
+            if text is None:
+                raise ConfigurationError(f"There is no file {where}")
+            given[_SECRET] = text.strip()
+            del given[_SECRET_FILE], text
+        return Notices(**given)
 
 
 @contextmanager

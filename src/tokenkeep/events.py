@@ -10,7 +10,7 @@ from tokenkeep.errors import visible
 
 logger: logging.Logger = logging.getLogger("tokenkeep")
 
-_CALM = {"renewed", "revoked", "deleted"}
+_CALM = {"renewed", "revoked", "deleted", "recovered", "outage_over"}
 """Events that are nothing to worry about; most others are warnings."""
 _LOUD = {"unaudited"}
 
@@ -25,9 +25,11 @@ class Event:
             (renewed, but the store could not be written), ``unjournaled``,
             ``superseded`` (a late answer was discarded), ``unreadable`` (an answer
             could not be read, and is kept if there may be the only token in it), ``clock_off``,
-            ``revoked``, ``revocation_pending``, ``deleted``, ``unaudited`` (done, but the
-            audit could not be written).
-        token_id: Which token. Empty if it is about no single one.
+            ``revoked``, ``revocation_pending``, ``deleted``, ``recovered`` (it works again
+            after ``login_needed``), ``outage``, ``outage_over`` (of its provider), ``unaudited``
+            (done, but the audit could not be written).
+        token_id: Which token; of an outage one that has met it. Empty if it is about no
+            single one.
         user: Whose. None if not known.
         at: Epoch seconds.
         details: More about it, without a secret.

@@ -34,9 +34,11 @@ from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations, Revoked
 from tokenkeep.saving import cleaned
 from tokenkeep.selection import Selection
+from tokenkeep.sinks import Notices, expect_notices
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
+from tokenkeep.telling import Teller
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
@@ -78,11 +80,13 @@ class Keeper(Opened):
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+        notices: Whom to tell of deaths, recoveries and outages (`tokenkeep.Notices`). None
+            means whom the store's configuration names.
         meters: What counts. None means OpenTelemetry's global meters, or
             nothing without the extra ``otel``.
 
     Raises:
-        TypeError: *store* is no store, or *providers* are no `Providers`.
+        TypeError: *store* is no store, *providers* are no `Providers`, or *notices* no `Notices`.
     """
 
     opened_by = "tokenkeep.Keeper(tokenkeep.open_store(URL))"
@@ -94,9 +98,11 @@ class Keeper(Opened):
         providers: Providers | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
+        notices: Notices | None = None,
         meters: Meters | None = None,
     ) -> None:
         expect_providers(providers)
+        expect_notices(notices)
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = self.store.journal or Journal()
@@ -106,6 +112,8 @@ class Keeper(Opened):
         self.meters: Meters = meters or of_this_process()
         self._counts = self.meters.handed_out
         self._on_event = on_event
+        whom = self.store.notices if notices is None else notices
+        self._teller = Teller(self.store, self.providers, whom, self.clock, self._report)
         self._renewer = Renewer(
             self.store,
             self.providers.of,
@@ -349,7 +357,11 @@ class Keeper(Opened):
         """
         # A six-method store may not know providers: who logs in, or where a token is valid.
         token = cleaned(token, needs_login=self.providers.needs_login)
-        return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
+        began = self.clock.now()
+        saved = self.store.save_token(self.providers.locate(token))
+        if (saved.updated_at or 0.0) >= began:  # now, and not by an earlier save of the same
+            self._teller.recovered(saved, saved.updated_at)
+        return self._revocations.confirm(saved)
 
     def end(self, token_id: str) -> Token:
         """
@@ -415,7 +427,7 @@ class Keeper(Opened):
 
     def sweep(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Swept:
         """
-        Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
+        Tidy up: save answers that could not be saved, finish revocations, tell what is to be told.
 
         Run it now and then, e.g. once an hour; any number of processes may.
         What does not open holds nothing else up.
@@ -439,6 +451,7 @@ class Keeper(Opened):
             renewer=self._renewer,
             revocations=self._revocations,
             endings=self._endings,
+            teller=self._teller,
             note=note,
         )
         if troubles:
@@ -536,7 +549,8 @@ class Keeper(Opened):
             raise closed[0]
 
     def close(self) -> None:
-        """Let go of the store's connections and files."""
+        """Let go of the store's connections and files; what is being told has two seconds more."""
+        self._teller.close()
         self._good.clear()
         self.store.close()
 
@@ -594,6 +608,7 @@ class Keeper(Opened):
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
         self._tell(event)
+        self._teller.heard(name, token, details)
 
     def _tell(self, event: Event) -> None:
         self.meters.note(EVENTS, event=event.name)

@@ -26,6 +26,7 @@ from tokenkeep.lookup import (
     require_sendable,
     require_text,
 )
+from tokenkeep.notices import recovered
 from tokenkeep.records import EVER
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
@@ -353,7 +354,11 @@ def taken(row: Token, carried: Token, *, revokes_grant: bool) -> Token:
 def gone_on(row: Token, later: Token) -> Token:
     """Return a row with all that a later state of its login says; what it is kept under stays."""
     mine, its = row.renewal, later.renewal
+    notice = its.notice or mine.notice
+    if later.status is Status.OK:
+        notice = recovered(mine.notice, later.updated_at or 0.0) or its.notice
     renewal = its.but(
+        notice=notice,
         lifetime=its.lifetime or mine.lifetime,
         past=_with_past(mine.past, its.past),
         to_revoke=_union(mine.to_revoke, its.to_revoke),

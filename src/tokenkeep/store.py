@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Journal
     from tokenkeep.policy import End, Policies
     from tokenkeep.providers import Providers
+    from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim, Token
 
 
@@ -181,6 +182,9 @@ class Store(TokenStore):
 
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""
+
+    notices: Notices | None = None
+    """Whom to tell of deaths and outages. None means nobody."""
 
     @property
     def policies(self) -> Policies:

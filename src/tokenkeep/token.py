@@ -80,6 +80,33 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """
+    What is told outside, once by the whole fleet: see `tokenkeep.notices`.
+
+    Args:
+        what: ``login_needed`` or ``recovered``; of a provider ``outage`` or ``outage_over``.
+        at: When it happened, in epoch seconds.
+        since: When what is over now began, in epoch seconds. None if nothing is over.
+        error: The provider's error code or the kind of fault, without a secret. None for good
+            news.
+        tries: How often somebody began to tell it, or what it took the place of: above 0
+            somebody outside may know.
+        next_at: From then on whoever can tells it, in epoch seconds. None: it was told, or
+            nobody has to.
+        told: Those that have taken it, where not all have: ``command``, ``webhook``.
+    """
+
+    what: str
+    at: float
+    since: float | None = None
+    error: str | None = None
+    tries: int = 0
+    next_at: float | None = None
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
     """
     Something that happened to a token.
@@ -152,6 +179,7 @@ class Renewal(_Kept):
         given: Whether the refresh token was given from outside (configuration,
             import). False if it was got here, for a code.
         past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
+        notice: What is to be told of its death or recovery, or was told last. None for nothing.
         unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
@@ -166,6 +194,7 @@ class Renewal(_Kept):
     replaced: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     given: bool = False
     past: tuple[str, ...] = field(default=(), repr=False)
+    notice: Notice | None = None
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
 

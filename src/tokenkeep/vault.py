@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tokenkeep.errors import OnError
     from tokenkeep.policy_readers import PolicyReader
     from tokenkeep.sealing import KeySource
+    from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim
 
 
@@ -67,6 +68,7 @@ class Vault(Store):
         ring: Wraps the store's own keys: a `KeyRing`, or another `KeySource`.
         providers: They know where a token is valid. None means those that
             come with tokenkeep, Zoho for tokens that don't say.
+        notices: Whom a keeper tells of deaths and outages. None means nobody.
         cache_size: How many unsealed tokens are kept in memory.
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
@@ -87,6 +89,7 @@ class Vault(Store):
         ring: KeySource,
         *,
         providers: Providers | None = None,
+        notices: Notices | None = None,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
@@ -96,6 +99,7 @@ class Vault(Store):
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
+        self.notices: Notices | None = notices
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
         self._opened_at = self._clock.monotonic()

@@ -38,6 +38,7 @@ COMMANDS = {
     "keys": "keys:keys",
     "audit": "audit:audit",
     "sql-schema": "sql_schema:sql_schema",
+    "notices": "notices:notices",
     "doctor": "doctor:doctor",
     "health": "health:health",
     "metrics": "metrics:metrics",

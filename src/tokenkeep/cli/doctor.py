@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tokenkeep.config import Settings
     from tokenkeep.providers import Provider, Providers
+    from tokenkeep.sinks import Notices
     from tokenkeep.vault import Vault
 
 _COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
@@ -80,10 +81,21 @@ def _examined(session: Session) -> Iterator[Check]:
     configured = settings(store=session.store)
     providers = configured.providers()
     yield _check("configuration", "ok", f"a {scheme_of(configured.store)} store")
+    if configured.notices:
+        yield from _told(configured.notices)
     used: Used = {}
     yield from _tried("store", _of_store(session, configured, used))
     for name, issuers in sorted((used or {providers.default: set()}).items()):
         yield from _tried("provider", _answers(providers, name, issuers))
+
+
+def _told(whom: Notices) -> Iterator[Check]:
+    """Say whether those to be told of deaths and outages are there; nothing is told."""
+    for seen in whom.look():
+        if isinstance(seen, TokenKeepError):
+            yield _check("notices", "failed", seen.what, seen.hint)
+        else:
+            yield _check("notices", "ok", seen)
 
 
 def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Check]:

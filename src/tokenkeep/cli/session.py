@@ -94,7 +94,9 @@ class Session:
         """Return what hands out the tokens of the store; as `vault`."""
         from tokenkeep.keeper import Keeper
 
-        return Keeper(self.vault())
+        keeper = Keeper(self.vault())
+        click.get_current_context().call_on_close(keeper.close)
+        return keeper
 
     @property
     def draws(self) -> bool:

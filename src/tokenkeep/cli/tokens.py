@@ -249,8 +249,9 @@ def sweep(session: Session, *, dry_run: bool) -> None:
     """
     Tidy up after crashes and outages, and end what policies say; run it now and then.
 
-    Saves answers that could not be saved, finishes revocations, drops what
-    first logins and ids of deleted tokens have left behind.
+    Saves answers that could not be saved, finishes revocations, tells of tokens
+    that died and of outages, drops what first logins and ids of deleted tokens
+    have left behind.
     """
     if dry_run:
         foresee(session, session.keeper().planned())
