@@ -193,13 +193,16 @@ class Freshening:
         profile = self._providers.profile_of(row)
         local = self._errors.local(row)
         at = renewed_at(local, now, policies, profile)
-        whom = row.provider, row.issuer
-        is_mute = self._mute.get(whom, 0.0) > self._clock.monotonic()
-        is_left = is_mute or row.id in self._left
-        return at is not None and at <= now and not is_left and has_spare(local, now, profile)
+        is_due = at is not None and at <= now and has_spare(local, now, profile)
+        return is_due and not self._is_left(row)
+
+    def _is_left(self, row: Token) -> bool:
+        """Tell whether a token is not tried again now: it, or its issuer, has just failed."""
+        mute_until = self._mute.get((row.provider, row.issuer), 0.0)
+        return row.id in self._left or mute_until > self._clock.monotonic()
 
     def _freshen(self, row: Token) -> None:
-        if not self._is_due(row) or self._stop.is_set():
+        if self._is_left(row):
             return
         try:
             fresh = self._renewer.valid(row, Ask(in_thread=True))
@@ -208,8 +211,9 @@ class Freshening:
             elif fresh.renewal.renewed_by == self._me:
                 self._counts["renewed"] += 1
         except PolicyEnded:
-            pass  # for a sweep, or who asks
+            self._left.add(str(row.id))  # for a sweep, or who asks
         except LoginNeeded:
+            self._left.add(str(row.id))
             self._counts["login_needed"] += 1
         except TokenNotFound:
             pass  # deleted meanwhile
