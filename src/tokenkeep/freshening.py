@@ -193,8 +193,9 @@ class Freshening:
         profile = self._providers.profile_of(row)
         local = self._errors.local(row)
         at = renewed_at(local, now, policies, profile)
-        is_due = at is not None and at <= now and has_spare(local, now, profile)
-        return is_due and not self._is_left(row)
+        if at is None or at > now or policies.quiet_until(row, now) > now:
+            return False
+        return has_spare(local, now, profile) and not self._is_left(row)
 
     def _is_left(self, row: Token) -> bool:
         """Tell whether a token is not tried again now: it, or its issuer, has just failed."""
@@ -205,8 +206,8 @@ class Freshening:
         if self._is_left(row):
             return
         try:
-            fresh = self._renewer.valid(row, Ask(in_thread=True))
-            if fresh.renewal.renewed_at == row.renewal.renewed_at:
+            fresh = self._renewer.valid(row, Ask(ahead=True))
+            if fresh.version == row.version:
                 self._left.add(str(row.id))
             elif fresh.renewal.renewed_by == self._me:
                 self._counts["renewed"] += 1
