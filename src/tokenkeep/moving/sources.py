@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from tokenkeep import records
 from tokenkeep.errors import StoreError, telling
+from tokenkeep.policy import NO_POLICIES
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokenkeep.errors import TokenKeepError
+    from tokenkeep.policy import Policies
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
@@ -46,6 +48,11 @@ class Row:
 class Source(ABC):
     """Tokens, which are only read."""
 
+    @property
+    def policies(self) -> Policies:
+        """What they are held to there."""
+        return NO_POLICIES
+
     @abstractmethod
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """
@@ -68,6 +75,11 @@ class StoreSource(Source):
 
     def __init__(self, store: Vault) -> None:
         self.store = store
+
+    @property
+    def policies(self) -> Policies:
+        """See `Source.policies`."""
+        return self.store.ruled.policies
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
