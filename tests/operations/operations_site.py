@@ -47,7 +47,7 @@ class Host:
     def __init__(self, zoho, folder, url, keys, *, rotates):
         folder.mkdir(exist_ok=True)
         self.zoho, self.folder, self.url = zoho, folder, url
-        profile = '\n[providers.zoho.profile]\nrotates = true\n' if rotates else ""
+        profile = "\n[providers.zoho.profile]\nrotates = true\n" if rotates else ""
         config = folder / "config.toml"
         config.write_text(emulator_configuration(zoho) + profile)
         config.chmod(0o600)

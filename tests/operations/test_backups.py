@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from operations_site import PAGE
-from pages import labelled
+from pages import ROOT
 from private_servers import Redis
 from private_servers.skipped import started
 
@@ -55,7 +55,7 @@ class Kind:
             password = {"MYSQL_PWD": self.server.password, "REDISCLI_AUTH": self.server.password}
             host.environ |= password
         if self.name == "file":
-            assert f"`cp tokens.json backup.json`" in self._page()
+            assert "`cp tokens.json backup.json`" in (ROOT / PAGE).read_text()
             shutil.copy(self.path, self.at / "backup.json")
         else:
             host.type_page(f"{self.name} backup", self.instead)
@@ -84,11 +84,6 @@ class Kind:
         with self.server.connect() as client:
             while client.info("persistence")["aof_rewrite_in_progress"]:
                 time.sleep(0.01)
-
-    def _page(self):
-        from pages import ROOT
-
-        return (ROOT / PAGE).read_text()
 
 
 @pytest.fixture(params=KINDS)
@@ -200,11 +195,3 @@ def test_copy_as_a_backup(kind, host, tmp_path):
     assert {first.id, second.id} == ids(here, new)
     moved = host("later", url=new).keeper()
     assert here.zoho.is_active(moved.get(id=first.id).access_token)
-
-
-def test_labels():
-    """Each command that is tried here is one of the page."""
-    for label in ("sqlite backup", "postgresql backup", "mariadb backup", "redis backup"):
-        assert labelled(PAGE, label)
-    for label in ("sqlite restore", "postgresql restore", "mariadb restore", "redis restore"):
-        assert labelled(PAGE, label)

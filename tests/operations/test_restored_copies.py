@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from operations_site import Host
 
 import tokenkeep
 from tokenkeep import LoginNeeded, Policies, Policy, Status, StoreUnavailable
@@ -17,7 +16,7 @@ class Restored:
     """A host whose store is put back as it was; what happened since is each test's."""
 
     def __init__(self, host, folder, rotation="none"):
-        self.host: Host = host(rotation=rotation)
+        self.host = host(rotation=rotation)
         self.zoho, self.folder = self.host.zoho, folder
         self.clock = FakeClock()
         self.before = self.keeper()
@@ -145,7 +144,7 @@ def test_a_session_that_a_policy_had_ended(host, tmp_path):
     assert 1 == after.sweep().ended
 
 
-def test_policies_set_since(postgres, host, tmp_path):
+def test_policies_set_since(postgres, host):
     """One that still runs refuses the older header; one that starts anew holds to the old ones."""
     url = postgres.url()
     here = host(url=url)
