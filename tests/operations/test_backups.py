@@ -18,6 +18,13 @@ from private_servers.skipped import started
 import tokenkeep
 
 KINDS = ("sqlite", "file", "postgresql", "mariadb", "redis")
+LABELS = {
+    "sqlite": ("sqlite backup", "sqlite restore"),
+    "postgresql": ("postgresql backup", "postgresql restore"),
+    "mariadb": ("mariadb backup", "mariadb restore"),
+    "redis": ("redis backup", "redis restore"),
+}
+"""Of the blocks of the page that are typed."""
 ENOUGH = 5
 """Each writer has had so many saves acknowledged before the backup begins."""
 
@@ -58,7 +65,7 @@ class Kind:
             assert "`cp tokens.json backup.json`" in (ROOT / PAGE).read_text()
             shutil.copy(self.path, self.at / "backup.json")
         else:
-            host.type_page(f"{self.name} backup", self.instead)
+            host.type_page(LABELS[self.name][0], self.instead)
 
     def put_back(self, host):
         """Do it, by the page; nobody uses the store meanwhile."""
@@ -74,7 +81,7 @@ class Kind:
             self.server.options = ["--appendonly", "no"]
             self.server.start()
             self.server.options = []
-        host.type_page(f"{self.name} restore", self.instead)
+        host.type_page(LABELS[self.name][1], self.instead)
         if self.name == "redis":
             self._rewritten()
             self.server.stop()
