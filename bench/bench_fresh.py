@@ -1,11 +1,10 @@
-"""Renewals ahead: many tokens, by one process and by two, at a provider that answers at once."""
+"""Keep fresh: many tokens, by one process and by two, at a provider that answers at once."""
 
 from __future__ import annotations
 
 import multiprocessing
 import secrets
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,14 +23,13 @@ from common import (
     seal,
 )
 
-from tokenkeep import Keeper, open_store, saving
+from tokenkeep import Keeper, Policies, Policy, open_store, saving
 from tokenkeep.backends import sql
 from tokenkeep.backends.rows import COLUMNS, to_row
 from tokenkeep.providers import Answer, Profile, Providers
 from tokenkeep.providers.zoho import PROFILE, Zoho
 from tokenkeep.records import token_id
-from tokenkeep.renewal import Ask
-from tokenkeep.store import existing
+from tokenkeep.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,17 +39,11 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 
-THREADS = 2
-"""How many threads of a process renew."""
-
 GRACE = 600
 """How long one round may take before the benchmark gives up, in seconds."""
 
 TARGET = 1000
 """How many renewals a second two processes are to make."""
-
-WARM = 5
-"""How many of its tokens a process renews before it is measured."""
 
 DAY = 86_400.0
 
@@ -80,40 +72,26 @@ class Work(NamedTuple):
     dsn: dict[str, Any] | None
     """What psycopg connects with. None for SQLite."""
     ids: list[str]
+    """Those of the floor; ours share what is due."""
 
 
 class Took(NamedTuple):
-    """When a process began and ended, by the clock of the machine, and its CPU, in seconds."""
+    """When a process began and ended, by the clock of the machine; its CPU, in seconds."""
 
     began: float
     ended: float
     cpu: float
+    done: int
 
 
-def renewing(work: Work) -> Callable[[list[str]], None]:
-    """Return what renews tokens."""
+def renewing(work: Work) -> Callable[[], int]:
+    """Return what renews all that is due, and says how many it has."""
     near = Near(profile=Profile() if work.rotates else PROFILE)
     keeper = Keeper(open_store(work.place), providers=Providers("zoho", {"zoho": near}))
-
-    def renew(ids: list[str]) -> None:
-        left = iter(ids)  # of a list: its next is one step
-
-        def each() -> None:
-            for token in left:
-                stored = existing(keeper.store, token)
-                ask = Ask(rejected=stored.access_token, in_thread=True)
-                keeper._renewer.valid(stored, ask)  # noqa: SLF001  # as a keeper's own threads do
-
-        threads = [threading.Thread(target=each) for _ in range(THREADS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    return renew
+    return lambda: keeper.keep_fresh().renewed
 
 
-def writing(work: Work) -> Callable[[list[str]], None]:
+def writing(work: Work) -> Callable[[], int]:
     """Return the floor: each row compared and written twice, on one kept connection."""
     if work.dsn is None:
         db: Any = kept_connection(Path(work.place.removeprefix("sqlite:///")))
@@ -132,8 +110,8 @@ def writing(work: Work) -> Callable[[list[str]], None]:
         query = f"SELECT sealed, version FROM {table} WHERE id = {mark}"
         known[each] = db.execute(query, (record_id(each),)).fetchone()
 
-    def write(ids: list[str]) -> None:
-        for each in ids:
+    def write() -> int:
+        for each in work.ids:
             sealed, version = known[each]
             row, claimed, saved = record_id(each), secrets.token_hex(16), secrets.token_hex(16)
             new = [secrets.token_hex(16) for _ in found]
@@ -141,6 +119,7 @@ def writing(work: Work) -> Callable[[list[str]], None]:
             done = db.execute(f"{update}{marks} {which}", (sealed, saved, *new, row, claimed))
             assert done.rowcount == 1
             known[each] = sealed, saved
+        return len(work.ids)
 
     return write
 
@@ -150,11 +129,10 @@ def work_at(work: Work, gate: Any, results: Any) -> None:
     took = None
     try:
         do = {"ours": renewing, "floor": writing}[work.whose](work)
-        do(work.ids[:WARM])
         gate.wait(GRACE)
         began, cpu = time.time(), time.process_time()
-        do(work.ids[WARM:])
-        took = Took(began, time.time(), time.process_time() - cpu)
+        done = do()
+        took = Took(began, time.time(), time.process_time() - cpu, done)
     except BaseException:
         gate.abort()  # nobody waits for one that failed
         raise
@@ -175,15 +153,16 @@ def together(work: Work, processes: int) -> tuple[float, float]:
         process.join()
     if None in took:
         raise SystemExit("A process failed: see above")
-    n = len(work.ids) - processes * WARM
+    n = sum(each.done for each in took)
+    assert n == len(work.ids), (n, len(work.ids))  # each by one of them
     lasted = max(each.ended for each in took) - min(each.began for each in took)
     return n / lasted, sum(each.cpu for each in took) / n * 1000
 
 
-def rows(vault: Vault, n: int) -> Iterator[tuple[Any, ...]]:
+def rows(vault: Vault, numbers: Iterable[int]) -> Iterator[tuple[Any, ...]]:
     """Yield rows of users who logged in yesterday, and whose tokens have just ended."""
     now = time.time()
-    for number in range(n):
+    for number in numbers:
         token = saving.first(made_up(number), login=secrets.token_hex(16), now=now - DAY)
         token = token.but(expires_at=now - 1).with_renewal(
             mints=(), renewed_at=now - 3601, renewed_by="web-3/4711", lifetime=3600.0
@@ -198,21 +177,45 @@ def best(rounds: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 
 class Store(NamedTuple):
-    """A store full of tokens that have ended."""
+    """A store with tokens that are due, and as many rows for the floor, which are not."""
 
     url: str
     dsn: dict[str, Any] | None
     """As of `Work`."""
-    ids: list[str]
+    due: list[str]
+    others: list[str]
+    renew_all: Callable[[], None]
+    """Make what is due as it was before it was renewed."""
+
+
+def filled(url: str, n: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Return rows that are due, and as many that are not, for the floor: it spoils them."""
+    with open_store(url, make=True, clock=FakeClock(time.time() - DAY)) as vault:
+        vault.set_policies(Policies([Policy(name="fresh", keep_fresh=True)]))
+    with open_store(url) as vault:
+        vault.apply_policies()  # for good: they were set a day ago
+        at = COLUMNS.index("due_at")
+        others = [(*row[:at], None, *row[at + 1 :]) for row in rows(vault, range(n, 2 * n))]
+        return list(rows(vault, range(n))), others
 
 
 @contextmanager
 def on_sqlite(path: Path, n: int) -> Iterator[Store]:
     place = path / "tokens.db"
-    with open_store(f"sqlite:///{place}", make=True) as vault:
-        made = list(rows(vault, n))
-    insert(place, made)
-    yield Store(f"sqlite:///{place}", None, [token_id(row[0]) for row in made])
+    due, others = filled(f"sqlite:///{place}", n)
+    ids = [token_id(row[0]) for row in due]
+
+    def renew_all() -> None:
+        db = kept_connection(place)
+        db.execute("BEGIN")
+        db.executemany("DELETE FROM token WHERE id = ?", [row[:1] for row in due])
+        db.execute("COMMIT")
+        db.close()
+        insert(place, due)
+
+    insert(place, others)
+    spoiled = [token_id(row[0]) for row in others]
+    yield Store(f"sqlite:///{place}", None, ids, spoiled, renew_all)
 
 
 @contextmanager
@@ -225,29 +228,38 @@ def on_postgres(n: int) -> Iterator[Store]:
         url = server.url()
         dsn = {**server.dsn, "dbname": url.rpartition("/")[2]}
         del dsn["database"]
-        with open_store(url, make=True) as vault, psycopg.connect(**dsn) as db:
-            made = list(rows(vault, n))
-            names, values = ", ".join(sql.NAMES.values()), ", ".join(["%s"] * len(COLUMNS))
-            db.cursor().executemany(f"INSERT INTO tokenkeep ({names}) VALUES ({values})", made)
-        yield Store(url, dsn, [token_id(row[0]) for row in made])
+        due, others = filled(url, n)
+        names, values = ", ".join(sql.NAMES.values()), ", ".join(["%s"] * len(COLUMNS))
+
+        def put(made: list[tuple[Any, ...]]) -> None:
+            with psycopg.connect(**dsn) as db:
+                db.cursor().executemany(
+                    "DELETE FROM tokenkeep WHERE id = %s", [row[:1] for row in made]
+                )
+                db.cursor().executemany(f"INSERT INTO tokenkeep ({names}) VALUES ({values})", made)
+
+        put(others)
+        ids, spoiled = ([token_id(row[0]) for row in each] for each in (due, others))
+        yield Store(url, dsn, ids, spoiled, lambda: put(due))
 
 
 def measured(where: str, store: Store, rounds: int) -> tuple[list[Case], list[Case]]:
     """Return the cases of one store: renewals a second, and the CPU of one."""
     rates, costs = [], []
     for rotates in (False, True):
-        # What the floor has written opens no more: each has rows of its own.
-        mine, spoiled = store.ids[rotates::4], store.ids[2 + rotates :: 4]
         for processes in (1, 2):
-            ours = Work("ours", rotates, store.url, store.dsn, mine)
-            floor = ours._replace(whose="floor", ids=spoiled)
-            took = [(together(floor, processes), together(ours, processes)) for _ in range(rounds)]
+            ours = Work("ours", rotates, store.url, store.dsn, store.due)
+            floor = ours._replace(whose="floor", ids=store.others)
+            took = []
+            for _ in range(rounds):
+                store.renew_all()
+                took.append((together(floor, processes), together(ours, processes)))
             (least_rate, least), (rate, cost) = map(best, zip(*took, strict=True))
             name = f"{where}, {processes} process{'es' * (processes > 1)}{', rotates' * rotates}"
             is_judged = processes > 1 and not rotates
             target, met = (TARGET, rate >= TARGET) if is_judged else (None, None)
-            rates.append(Case(name, len(mine), rate, least_rate, target=target, met=met))
-            costs.append(Case(name, len(mine), cost, least))
+            rates.append(Case(name, len(store.due), rate, least_rate, target=target, met=met))
+            costs.append(Case(name, len(store.due), cost, least))
     return rates, costs
 
 
@@ -256,10 +268,10 @@ def main() -> None:
 
     given = options(__doc__, rows=2_000)
     rounds, n = (5, 10_000) if given.full else (2, given.rows)
-    with folder() as path, on_sqlite(path, 4 * n) as store:
+    with folder() as path, on_sqlite(path, n) as store:
         rates, costs = measured("SQLite", store, rounds)
     try:
-        with folder(), on_postgres(4 * n) as store:
+        with folder(), on_postgres(n) as store:
             more, dear = measured("PostgreSQL", store, rounds)
             rates, costs = rates + more, costs + dear
     except ProgramMissing as exc:

@@ -62,8 +62,8 @@ class ByHand:
         inside: dict[str, Any] = json.loads(plain)
         state = inside.pop("renewal")
         history = [
-            Happening(what=what, at=at, by=by, count=count)
-            for what, at, by, count in inside.pop("history", ())
+            Happening(what=what, at=at, by=by, count=count, since=since)
+            for what, at, by, count, since in inside.pop("history", ())
         ]
         return Token(
             id=f"tk_{id_}",

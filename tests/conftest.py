@@ -5,4 +5,5 @@ pytest_plugins = [
     "private_servers.fixtures",
     "coverage_forks",
     "children",
+    "receivers",
 ]

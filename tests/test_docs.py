@@ -43,9 +43,10 @@ TYPED = [name for page in PAGES if not (name := str(page.relative_to(ROOT))).sta
 The pages whose examples are typed, one after the other, and have to do what they show.
 
 A block of Python that begins with a file's name in a comment is that file. A command with … in
-it is not typed: it stands for what only its reader knows. A block of TOML is a configuration, or
-a package's entry point. An aside, `<!-- $ command -->` or `<!-- >>> statement -->`, is typed
-too. A block with another comment right above it is some other test's, which finds it by that.
+it is not typed: it stands for what only its reader knows. A block of TOML is a configuration, a
+policy file, or a package's entry point. An aside, `<!-- $ command -->` or
+`<!-- >>> statement -->`, is typed too. A block with another comment right above it is some other
+test's, which finds it by that.
 """
 
 PEOPLE = [("ana@example.com", "6000123"), ("bo@example.com", "6000124")]
@@ -284,8 +285,12 @@ def run_console(text, desk):
 
 
 def run_toml(text):
-    """Read a block of TOML as what it is: a configuration, or a package that brings something."""
-    packaged = tomllib.loads(text).get("project", {}).get("entry-points", {})
+    """Read a block of TOML as what it is: policies, a configuration, or what a package brings."""
+    found = tomllib.loads(text)
+    if "policy" in found:
+        Path("policies.toml").write_text(text)
+        return
+    packaged = found.get("project", {}).get("entry-points", {})
     for group in packaged:
         assert f'ENTRY_POINTS = "{group}"' in SOURCE
     if not packaged:

@@ -17,10 +17,16 @@ LAYERS = (
     {"errors", "clock", "version"},
     {"token", "environment", "events", "folders", "holder", "metrics"},
     {"backends", "providers", "lookup", "sealing", "cache", "swapping", "policy", "lanes"},
-    {"saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"},
-    {"rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"},
+    {
+        *("saving", "records", "header", "store", "decision", "clock_errors", "journal", "due"),
+        *("audit", "audit_check", "notices", "sinks"),
+    },
+    {
+        *("rows", "aliases", "saver", "vault", "keys", "local_swap", "stores", "selection"),
+        "policy_readers",
+    },
     {"renewal"},
-    {"keeper", "revoking", "sweeping", "ending", "freshening", "health"},
+    {"keeper", "revoking", "sweeping", "ending", "freshening", "health", "telling"},
     {"config"},
     {"moving", "login"},
     {"cli", "integrations", "testing", "__main__", "__init__"},
@@ -103,7 +109,7 @@ def test_no_circles():
 
 NO_BACKEND = set(HEIGHT) - {"errors", "backends"}
 OF_A_VAULT = {"vault", "saver", "aliases", "rows", "records", "header", "cache", "backends"}
-KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "renewal"), OF_A_VAULT)
+KEEPERS = dict.fromkeys(("keeper", "revoking", "sweeping", "telling", "renewal"), OF_A_VAULT)
 """Who hands tokens out knows the interface of a store, no vault and no records."""
 
 

@@ -45,7 +45,10 @@ TOKEN = Token(
     updated_at=7.0,
     last_used_at=8.0,
     extra={"instance_url": "https://x.example", "expires": [1, None]},
-    history=(Happening(what="login", at=1.0), Happening(what="failed", at=2.0, by="h", count=3)),
+    history=(
+        Happening(what="login", at=1.0),
+        Happening(what="failed", at=2.0, by="h", count=3, since=1.5),
+    ),
     renewal=Renewal(
         claim=CLAIM,
         mints=(1.5, 2.5),
@@ -112,6 +115,15 @@ def test_there_and_back(kept):
     assert (ID, VERSION, OWNER, 1) == (record.id, record.version, record.owner, record.key)
     for secret in ("the-", "customer-42", "example.com", "revoked"):
         assert secret not in repr(record)
+
+
+def test_an_older_history():
+    """A run that does not say when it began is one as older rows have it: its last time counts."""
+    older = sealed_anew(seal(TOKEN), lambda plain: plain.replace(b'"h",3,1.5]', b'"h",3]'))
+
+    last = records.unseal(older, KEYS).history[-1]
+
+    assert (2.0, 2.0, 3) == (last.since, last.at, last.count)
 
 
 def test_what_is_found_by():

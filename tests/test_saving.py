@@ -127,6 +127,17 @@ def test_a_login_that_came_another_way():
     assert ("r3", ()) == (later.refresh_token, later.renewal.to_revoke), "r is spent"
 
 
+def test_both_histories():
+    """Of two rows that were one login's copies, a run that went on in one of them is told once."""
+    shared = ROW.having("login", 1.0).having("renewed", 2.0, "a")
+    row, carried = shared.having("renewed", 5.0, "b"), shared.having("login_needed", 3.0)
+
+    both = taken(row, carried.but(refresh_token="r9"), **EACH).history
+
+    told = [("login", 1.0, 1), ("login_needed", 3.0, 1), ("renewed", 5.0, 2)]
+    assert told == [(each.what, each.at, each.count) for each in both]
+
+
 # What it changes
 
 

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from tokenkeep import Claim, Renewal, Token
+from tokenkeep import Claim, Happening, Renewal, Token
 from tokenkeep.token import is_ours, new_id
 
 SECRETS = {
@@ -59,17 +59,17 @@ def test_but():
 
 
 def test_history():
-    """The last events of its life, the oldest first; the same one in a row is counted."""
+    """The last runs of its life, the oldest first, whoever did it; a run knows its first time."""
     token = Token().having("login", 1.0)
     for at in range(2, 5):
-        token = token.having("failed", float(at), "host/1")
-    token = token.having("failed", 5.0, "host/2")
+        token = token.having("renewed", float(at), "host/1")
+    token = token.having("renewed", 5.0, "host/2").having("failed", 6.0)
 
-    assert [
-        ("login", 1.0, None, 1),
-        ("failed", 4.0, "host/1", 3),
-        ("failed", 5.0, "host/2", 1),
-    ] == [(each.what, each.at, each.by, each.count) for each in token.history]
+    assert (
+        Happening(what="login", at=1.0, since=1.0),
+        Happening(what="renewed", at=5.0, by="host/2", count=4, since=2.0),
+        Happening(what="failed", at=6.0),
+    ) == token.history
     for at in range(100):
         token = token.having(f"event {at}", float(at))
     assert [f"event {at}" for at in range(84, 100)] == [each.what for each in token.history]

@@ -9,6 +9,7 @@ from faulty_backend import PLACE, Faulty, Late, Named, vault_over
 
 from tokenkeep import (
     DuplicateRefreshToken,
+    LookupFailed,
     StaleToken,
     Status,
     StoreConflict,
@@ -191,6 +192,29 @@ def test_all_are_deleted_with_one_that_does_not_open(vault, backend):
 
     assert [] == vault_over(backend).get_tokens()
     assert [other.refresh_token] == [each.refresh_token for each in vault_over(backend).due(9e9)]
+
+
+# Listing
+
+
+def test_goes_on_behind_an_id(vault):
+    """Page by page, with marks too, whether or not the last token is still there."""
+    for number in range(9):
+        token = ANA.but(user=f"u{number}", client_id=f"c{number % 2}")
+        vault.save_token(token.but(refresh_token=f"r{number}", access_token=f"a{number}"))
+    every = vault.get_tokens()
+    ids = [token.id for token in every]
+
+    for marks in ({}, {"client_id": "c1"}, {"client_id": "c1", "status": Status.OK}):
+        mine = [each.id for each in every if not marks or each.client_id == "c1"]
+        for at, last in enumerate(ids):
+            behind = [token.id for token in vault.iter_tokens(after=last, **marks)]
+            assert [each for each in mine if each in ids[at + 1 :]] == behind
+    vault.delete_token(ids[3])
+    assert ids[4:] == [token.id for token in vault.iter_tokens(after=ids[3])]
+    for odd in ("2", "tk_0123", ""):
+        with pytest.raises(LookupFailed, match="no id that a list can go on behind"):
+            next(vault.iter_tokens(after=odd))
 
 
 # Ids made of what a row is for

@@ -57,6 +57,13 @@ def test_providers(wrong):
         Keeper(ListStore(), providers=wrong)
 
 
+@pytest.mark.parametrize("wrong", [*WRONG, "/bin/tell", ["/bin/tell"]], ids=type_of)
+def test_notices(wrong):
+    """They come as `Notices`: the text shows how."""
+    with pytest.raises(TypeError, match=r"notices has to be tokenkeep\.Notices\("):
+        Keeper(ListStore(), notices=wrong)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [Silent(), "acme", ["acme"], 5, {"acme": "oauth2"}, {"acme": None}, {"acme": Silent}, {5: {}},

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -28,6 +29,9 @@ from tokenkeep.integrations.zoho_sdk import SDKStore
 from tokenkeep.login import WebLogin
 
 HERE = Path(__file__).parent
+ENDED = (
+    "Your session ended at {at:%H:%M} UTC on {at:%d %B} by the policy '{policy}': log in again."
+)
 LOG_IN = "You are not logged in, or Zoho has ended this login. Log in to go on."
 CRM_AWAY = "Zoho CRM could not be asked, or did not answer. Look first whether it was done."
 WORDS = {
@@ -259,7 +263,7 @@ def save_lead(request, form):
             leads.save(call, lead)
     except (tokenkeep.LoginNeeded, tokenkeep.TokenNotFound) as exc:
         request.session["draft"] = lead
-        return trouble(request, exc, said=f"{LOG_IN} What you typed is kept until then.")
+        return trouble(request, exc, adds=" What you typed is kept until then.")
     except tuple(WORDS) as exc:
         return trouble(request, exc, "lead.html", lead=lead)
     return RedirectResponse(f"/leads?done={'added' if lead_id is None else 'changed'}", 303)
@@ -321,8 +325,12 @@ def page(request, name, *, status=200, has_panel=True, **more):
     return templates.TemplateResponse(request, name, known | more, status, HEADERS)
 
 
-def trouble(request, error, name="trouble.html", **more):
+def trouble(request, error, name="trouble.html", *, adds="", **more):
     """Say what went wrong: briefly to the visitor, and to the log what to do about it."""
+    if isinstance(error, tokenkeep.PolicyEnded):  # nothing went wrong
+        at = datetime.fromtimestamp(error.since, UTC)
+        told = ENDED.format(at=at, policy=error.policy) + adds
+        return page(request, "ended.html", done=told, offers_login=True, status=401)
     if isinstance(error, HTTPException):
         return page(request, name, said=error.detail, status=error.status_code)
     status, said = next(words for kind, words in WORDS.items() if isinstance(error, kind))
@@ -330,7 +338,7 @@ def trouble(request, error, name="trouble.html", **more):
     what = type(error.cause or error).__name__ if isinstance(error, SDKException) else error
     logger.warning("%s: %s", kind, what)
     known = {
-        "said": said or str(error),
+        "said": (said or str(error)) + adds,
         "kind": kind,
         "offers_login": status in (400, 401),
         # A store that does not answer is not waited for twice.

@@ -15,6 +15,7 @@ from tokenkeep.errors import *  # noqa: F403  # each is named there
 from tokenkeep.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from tokenkeep.audit import acting as acting
     from tokenkeep.config import Settings as Settings
     from tokenkeep.config import open_store as open_store
     from tokenkeep.config import settings as settings
@@ -32,17 +33,21 @@ if TYPE_CHECKING:
     from tokenkeep.revoking import Revoked as Revoked
     from tokenkeep.sealing import KeyRing as KeyRing
     from tokenkeep.sealing import generate_key as generate_key
+    from tokenkeep.sinks import Notices as Notices
+    from tokenkeep.sinks import verify_signature as verify_signature
     from tokenkeep.store import TokenStore as TokenStore
     from tokenkeep.sweeping import Swept as Swept
     from tokenkeep.token import Claim as Claim
     from tokenkeep.token import Failure as Failure
     from tokenkeep.token import Happening as Happening
+    from tokenkeep.token import Notice as Notice
     from tokenkeep.token import Renewal as Renewal
     from tokenkeep.token import Status as Status
     from tokenkeep.token import Token as Token
     from tokenkeep.vault import Vault as Vault
 
 _HOMES = {
+    "tokenkeep.audit": ("acting",),
     "tokenkeep.config": ("Settings", "open_store", "settings"),
     "tokenkeep.events": ("Event",),
     "tokenkeep.health": ("Health", "Trouble"),
@@ -54,9 +59,10 @@ _HOMES = {
     "tokenkeep.providers": ("Provider", "Providers"),
     "tokenkeep.revoking": ("Revoked",),
     "tokenkeep.sealing": ("KeyRing", "generate_key"),
+    "tokenkeep.sinks": ("Notices", "verify_signature"),
     "tokenkeep.store": ("TokenStore",),
     "tokenkeep.sweeping": ("Swept",),
-    "tokenkeep.token": ("Claim", "Failure", "Happening", "Renewal", "Status", "Token"),
+    "tokenkeep.token": ("Claim", "Failure", "Happening", "Notice", "Renewal", "Status", "Token"),
     "tokenkeep.vault": ("Vault",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -48,15 +48,23 @@ class ClockErrors:
 
         A session is as old as the clock says that shows the earlier time: nothing ends early.
         """
-        behind = self.of(token.issuer)
+        behind, ahead = self.of(token.issuer), self.ahead(token.issuer)
         if not behind:
             return token
-        ends, ahead = token.expires_at, max(0.0, -behind)
+        ends, began = token.expires_at, token.logged_in_at
         return token.but(
             expires_at=None if ends is None else ends - behind,
-            logged_in_at=(token.logged_in_at or token.created_at or 0.0) + ahead,
+            logged_in_at=None if began is None else began + ahead,
             last_used_at=(token.last_used_at or 0.0) + ahead,
         )
+
+    def ahead(self, issuer: str | None) -> float:
+        """Return how far this host's clock is ahead, in seconds; 0 if it is not, as is known."""
+        return max(0.0, -self.of(issuer))
+
+    def latest(self, issuer: str | None) -> float:
+        """Return the time by an issuer's clock or this host's, in epoch seconds: the later one."""
+        return self._clock.now() + max(0.0, self.of(issuer))
 
     def _zero(self) -> float:
         """Return when the monotonic clock was 0: another time as soon as this one is set."""

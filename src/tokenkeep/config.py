@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep import environment, folders, keys
+from tokenkeep.audit import LOGGING
 from tokenkeep.backends import open_backend, private_file
 from tokenkeep.backends.base import HEADER
 from tokenkeep.backends.frames import without_frames
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
 
     from tokenkeep.backends import Backend
     from tokenkeep.clock import Clock
+    from tokenkeep.sinks import Notices
 
 STORE = "TOKENKEEP_STORE"
 CONFIG = "TOKENKEEP_CONFIG"
+AUDIT = "TOKENKEEP_AUDIT"
 
 _IT = "The configuration"
+_SECRET, _SECRET_FILE = "webhook_secret", "webhook_secret_file"
+_TEXTS = {
+    "store": "a URL",
+    "provider": "the name of a provider",
+    "audit": 'the path of a file, or "logging"',
+}
 _NAME_ONE = f"Name a store in {STORE}, e.g. sqlite:////data/tokens.db"
 
 
@@ -40,12 +50,16 @@ class Settings:
     Args:
         store: The URL of the store; there may be a password in it.
         provider: The provider of tokens that don't say theirs.
+        audit: The file that tells who did what to tokens, or "logging". None if nothing does.
         options: For each provider the options of its class; there may be secrets in them.
+        notices: Whom to tell of deaths and outages. None means nobody.
     """
 
     store: str = field(repr=False)
     provider: str = "zoho"
+    audit: str | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict, repr=False)
+    notices: Notices | None = None
 
     @without_frames
     def providers(self) -> Providers:
@@ -60,8 +74,8 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
 
     The file is the one TOKENKEEP_CONFIG names, else
     ``<user config dir>/tokenkeep/config.toml`` if it is there. It may hold
-    ``store``, ``provider``, ``[zoho.data_centers.<name>]`` and
-    ``[providers.<name>]``.
+    ``store``, ``provider``, ``audit``, ``[zoho.data_centers.<name>]``,
+    ``[providers.<name>]`` and ``[notices]``.
 
     Args:
         environ: The environment. None means the process's.
@@ -76,17 +90,20 @@ def settings(environ: Mapping[str, str] | None = None, *, store: str | None = No
     named = store or environment.given(environ, STORE)
     path, found = _config_file(environ)
     with _named(str(path)):
-        _expect_known(found, ["store", "provider", "zoho", "providers"])
-        for name, expected in (("store", "a URL"), ("provider", "the name of a provider")):
+        _expect_known(found, [*_TEXTS, "zoho", "providers", "notices"])
+        for name, expected in _TEXTS.items():
             value = found.get(name, "")
             expect(name, value, expected, so=isinstance(value, str))
         options = _options(found)
         if "provider" in found and found["provider"] not in options:
             configured(found["provider"], None)
+        whom = _notices(found)
     return Settings(
         store=named or found.get("store") or default_store(),
         provider=found.get("provider", "zoho"),
+        audit=_audit(environ, path, found),
         options=options,
+        notices=whom,
     )
 
 
@@ -115,6 +132,7 @@ def open_store(
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     make: bool = False,
+    audit: Path | str | None = None,
 ) -> Vault:
     """
     Open a store of sealed tokens.
@@ -135,6 +153,8 @@ def open_store(
         make: Whether the store and its key are made now, if they are not there:
             a program that starts learns then that they can't be. False: with
             the first token.
+        audit: The file that tells who did what to tokens, or "logging", see docs/audit.md.
+            None means TOKENKEEP_AUDIT, else the configuration file's, else none.
 
     Raises:
         TypeError: The URL is no text, or *providers* are no `Providers`.
@@ -164,9 +184,11 @@ def open_store(
             backend,
             ring or _FirstKey(backend, environ),
             providers=providers or configured.providers(),
+            notices=configured.notices,
             state=state,
             clock=clock,
             make=make,
+            audit=audit or configured.audit,
         )
     except BaseException:
         with letting_go():  # what went wrong before is what is said
@@ -229,7 +251,24 @@ def _config_file(environ: Mapping[str, str]) -> tuple[Path, Mapping[str, Any]]:
         raise ConfigurationError(f"{path} is not TOML: {exc}") from exc
     if shows_password(str(found.get("store"))):
         private_file.read(path, f"{_IT}, with a password in the store's URL,", variable=CONFIG)
+    if isinstance(found.get("notices"), dict) and _SECRET in found["notices"]:
+        private_file.read(path, f"{_IT}, with the secret of a webhook,", variable=CONFIG)
     return path, found
+
+
+def _audit(environ: Mapping[str, str], path: Path, found: Mapping[str, Any]) -> str | None:
+    """Return what is configured as `Settings.audit`: "logging", or a path that is one anywhere."""
+    given = environment.given(environ, AUDIT)
+    named, source = (given, AUDIT) if given else (found.get("audit", ""), str(path))
+    if not named or named == LOGGING:
+        return named or None
+    if not named.startswith(("/", "~")):
+        raise ConfigurationError(
+            f"{source}: audit has to be an absolute path, or {LOGGING}, not {named}",
+            hint="Else each folder that a command runs in would have one of its own",
+        )
+    where = environment.path({AUDIT: named}, AUDIT)
+    return str(where)
 
 
 def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
@@ -247,6 +286,31 @@ def _options(found: Mapping[str, Any]) -> dict[str, dict[str, object]]:
             # Made once to have its options checked: now, and not at the first token.
             configured(name, given)
     return {**options}
+
+
+def _notices(found: Mapping[str, Any]) -> Notices | None:
+    """Return whom the file names to be told; the webhook's secret may be in a file of its own."""
+    given = found.get("notices")
+    if given is None:
+        return None
+    from tokenkeep.sinks import Notices
+
+    with _named("[notices]"):
+        expect("notices", given, "a table", so=isinstance(given, dict))
+        given, file = Hidden(given), given.get(_SECRET_FILE)
+        known = [*inspect.signature(Notices).parameters, _SECRET_FILE]
+        _expect_known(given, known)
+        if file is not None:
+            expect(_SECRET_FILE, file, "a path", so=isinstance(file, str))
+            if given.get(_SECRET) is not None:
+                raise ConfigurationError(f"{_SECRET} and {_SECRET_FILE} are both there")
+            where = environment.path({_SECRET_FILE: file}, _SECRET_FILE) or Path()
+            text = private_file.read(where, "The webhook's secret in", variable=_SECRET_FILE)
+            if text is None:
+                raise ConfigurationError(f"There is no file {where}")
+            given[_SECRET] = text.strip()
+            del given[_SECRET_FILE], text
+        return Notices(**given)
 
 
 @contextmanager

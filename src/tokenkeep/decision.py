@@ -78,15 +78,17 @@ def decide(  # noqa: PLR0911  # one line a case reads better than one exit
         return Decision(Verdict.REVOKED)
     if token.status is not Status.OK:
         return Decision(Verdict.LOGIN_NEEDED)
-    end = policies.ending(token)
-    if end is not None and now >= end.at:
-        return Decision(Verdict.ENDED, end=end)
+    over = policies.ends_at(token)
+    if over is not None and now >= over[0]:
+        return Decision(Verdict.ENDED, end=policies.ending(token))
     usable = is_usable(token, now, rejected=rejected)
     left = _left(token, now) if usable and _is_credible(token, now) else 0.0
     mandatory, advisory = windows(token, profile)
     if usable and left >= advisory:
         ends = None if token.expires_at is None else token.expires_at - advisory
-        return Decision(Verdict.USE, ends if ends is None or end is None else min(ends, end.at))
+        if ends is not None and over is not None and over[0] < ends:
+            ends = over[0]
+        return Decision(Verdict.USE, ends)
     if not token.refresh_token and profile.needs_login:
         return Decision(Verdict.USE) if usable else Decision(Verdict.LOGIN_NEEDED)
     blocked = blocked_until(token, now, profile)

@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from tokenkeep.decision import blocked_until, windows
+from tokenkeep.notices import next_tell
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def due_at(token: Token, now: float, policies: Policies, profile: Profile) -> fl
     Return when there is something to do, in epoch seconds. None if there is nothing.
 
     That is a revocation to be confirmed, the end of a session, of a dead row or an idle
-    token, or a renewal ahead of need.
+    token, something to tell, or a renewal ahead of need.
 
     Args:
         token: As it is written.
@@ -33,10 +34,12 @@ def due_at(token: Token, now: float, policies: Policies, profile: Profile) -> fl
     at = []
     if token.ended or token.renewal.to_revoke:
         at.append(token.updated_at or 0.0)
+    if (tells := next_tell(token)) is not None:
+        at.append(tells)
     if not policies or token.ended:
         return min(at, default=None)
-    end, purged_at = policies.ending(token), policies.purged_at(token)
-    at += [each for each in (end and end.at, purged_at) if each is not None]
+    ends = policies.ending(token), policies.purging(token)
+    at += [each.at for each in ends if each is not None]
     fresh = renewed_at(token, now, policies, profile)
     return min(at if fresh is None else [*at, fresh], default=None)
 

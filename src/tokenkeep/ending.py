@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tokenkeep.store import Store
     from tokenkeep.token import Token
 
+MUTE = 60.0
+"""How long a provider that does not say what time it is is not asked again, in seconds."""
+
 
 class Planned(NamedTuple):
     """What the next sweep does to a token: *why* it does, for people, and since when."""
@@ -53,6 +56,7 @@ class Endings:
         self._clock = clock
         self._errors = errors
         self._report = report
+        self._mute: dict[str | None, float] = {}
 
     def end(self, token: Token) -> Token | None:
         """
@@ -71,6 +75,7 @@ class Endings:
             with suppress(StoreConflict):
                 written = self._store.swap(dead)
                 self._report("revoked", written, policy=end.policy)
+                self._store.audit.note("revoked", written, policy=end.policy)
                 return written
             now = self._store.reread(str(token.id))
         raise AssertionError  # attempts() has raised
@@ -79,11 +84,15 @@ class Endings:
         """Tell whether this host's clock was compared with the provider's, now if need be."""
         if self._errors.is_known(token.issuer):
             return True
+        # Each of many that are due would wait for it as long.
+        if self._clock.monotonic() < self._mute.get(token.issuer, 0.0):
+            return False
         try:
             provider = self._providers.of(token)
             issuer = token.issuer or provider.home_issuer()
             reply = provider.probe(issuer) if issuer else None
         except (RenewalError, ConfigurationError):
+            self._mute[token.issuer] = self._clock.monotonic() + MUTE
             return False
         # Who does not say what time it is can't be asked: then it is what our clock says.
         offset = (reply.clock_offset if reply else None) or 0.0
@@ -92,8 +101,10 @@ class Endings:
 
     def is_over(self, token: Token) -> bool:
         """Tell whether a token that works no more has been kept as long as a policy says."""
-        at = self._store.policies.purged_at(token)
-        return at is not None and self._clock.now() >= at and self.is_time_known(token)
+        end = self._store.policies.purging(token)
+        if end is None or self._clock.now() < end.at or not self.is_time_known(token):
+            return False
+        return self._clock.now() - self._errors.ahead(token.issuer) >= end.at
 
     def _ended(self, token: Token) -> End | None:
         policies, now = self._store.policies, self._clock.now()
@@ -109,14 +120,10 @@ def planned(
 ) -> Iterator[Planned]:
     """Yield what a sweep would do to *tokens* under these policies, at a time in epoch seconds."""
     for token in tokens:
-        end, over_at = policies.ending(token), policies.purged_at(token)
-        if (beyond := store.beyond(token, policies)) is not None:
-            end = beyond
+        end = policies.ending(token) or policies.purging(token)
+        end = store.beyond(token, policies) or end
         if end is not None and now >= end.at:
-            yield Planned(token, end.action, f"policy {end.policy}", end.at)
-        elif over_at is not None and now >= over_at:
-            limit = policies.limits(token).keep_dead
-            yield Planned(token, "delete", f"policy {limit.policy}" if limit else "ended", over_at)
+            yield Planned(token, end.action, by_policy(end.policy), end.at)
         elif token.renewal.to_revoke:
             why = "the provider has not confirmed its revocation"
             yield Planned(token, "confirm", why, token.updated_at or now)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -42,6 +41,12 @@ LEFT_ALONE = 30.0
 _PAGE = 64
 """Tokens read at once: few, since others are at it as well."""
 
+_MEASURED = 0.25
+"""How long it is measured how busy this process is, in seconds."""
+
+_BUSY = 0.5
+"""So much of one core: from then on more threads would only stand in each other's way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshened:
@@ -64,9 +69,10 @@ class Freshening:
     Renew what policies say, as it comes due.
 
     Args:
-        workers: How many calls to providers may be under way at once.
+        workers: How many calls to providers may be under way at once. As many are as it takes
+            to be busy: one at a provider that answers at once.
         stop: Ends it once what is under way is done. None: it ends when nothing more is due.
-        note: Called for each error of a single token.
+        note: Called for each error of a single token, and for one of the store if it goes on.
     """
 
     def __init__(
@@ -93,34 +99,75 @@ class Freshening:
         self._me = holder.name(holder.me())
         self._counts: Counter[str] = Counter()
         self._mute: dict[tuple[str | None, str | None], float] = {}
+        self._lock = threading.Lock()
+        self._rows: Iterator[Token] = iter(())
+        self._threads: list[threading.Thread] = []
+        self._measured = 0.0, 0.0
 
     def run(self) -> Freshened:
         """Do it, and say what was done."""
-        # As many as can be at work wait at most: what is read is not old when its turn comes.
-        slots = threading.BoundedSemaphore(2 * self._workers)
-        with ThreadPoolExecutor(self._workers, "tokenkeep-fresh") as pool:
+        try:
             while not self._stop.is_set():
-                with self._outliving():
-                    for row in self._due():
-                        slots.acquire()
-                        if self._stop.is_set():
-                            break
-                        done = pool.submit(self._freshen, row)
-                        done.add_done_callback(lambda _: slots.release())
+                try:
+                    self._rows = self._due()
+                    self._work_off()
+                except TokenKeepError as exc:
+                    if not self._goes_on:
+                        raise
+                    self._note(exc)  # a service outlives an outage of its store
                 if not self._goes_on:
                     break
                 self._stop.wait(LOOKS_EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+        finally:
+            self._stop.set()
         return Freshened(**self._counts)
 
-    @contextmanager
-    def _outliving(self) -> Iterator[None]:
-        """Go on after an outage of the store; who wants it once is told."""
+    def _work_off(self) -> None:
+        """Renew what `_rows` has, by as many threads as it takes."""
+        failed: list[TokenKeepError] = []
+        self._threads = []
+        self._measured = time.perf_counter(), time.process_time()
         try:
-            yield
-        except TokenKeepError as exc:
-            if not self._goes_on:
-                raise
-            self._note(exc)
+            self._start(1, failed)
+            for thread in self._threads:  # others join while it is gone through
+                while thread.is_alive():
+                    thread.join(1.0)
+        except BaseException:
+            self._stop.set()  # the threads are no daemons: they end what they have begun
+            raise
+        if failed:
+            raise failed[0]
+
+    def _start(self, more: int, failed: list[TokenKeepError]) -> None:
+        for _ in range(more):
+            thread = threading.Thread(target=self._work, args=(failed,), name="tokenkeep-fresh")
+            thread.start()
+            self._threads.append(thread)
+
+    def _work(self, failed: list[TokenKeepError]) -> None:
+        while not (self._stop.is_set() or failed):
+            try:
+                with self._lock:
+                    row = next(self._rows, None)
+                    if row is not None:
+                        self._call_for_help(failed)
+            except TokenKeepError as exc:
+                failed.append(exc)
+                return
+            if row is None:
+                return
+            self._freshen(row)
+
+    def _call_for_help(self, failed: list[TokenKeepError]) -> None:
+        """Start as many threads again, if those that there are mostly wait."""
+        began, used = self._measured
+        now, cpu = time.perf_counter(), time.process_time()
+        if now - began < _MEASURED:
+            return
+        self._measured = now, cpu
+        if (cpu - used) / (now - began) < _BUSY:
+            there = len(self._threads)
+            self._start(min(there, self._workers - there), failed)
 
     def _due(self) -> Iterator[Token]:
         """Yield what is to be renewed now, from anywhere on: not all hosts begin with the same."""

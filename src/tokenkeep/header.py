@@ -82,7 +82,7 @@ class Header:
         self._record: Record | None = None
         self._looked = monotonic()
         self._keys = _keys_in(_new())
-        self.ruled = Ruled()
+        self.ruled: Ruled = Ruled()
         if not self.is_made:
             expect_new(backend)
 
@@ -208,8 +208,8 @@ class Header:
         return number
 
     def look_now_and_then(self) -> None:
-        """Read it again if that was not done for a minute; not if it was never made."""
-        if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY:
+        """Read it again if that was not done for half a minute; not if it was never made."""
+        if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY / 2:
             self.look()
 
     def rule(self, ruled: Ruled) -> None:
@@ -301,12 +301,17 @@ def _keys_in(plain: Hidden) -> DataKeys:
 
 
 def _ruled_in(plain: Hidden) -> Ruled:
-    found = plain.get("ruled", {})
-    with suppress(ValueError, TypeError, AttributeError, ConfigurationError):
-        return Ruled(**{**found, "policies": Policies.of_facts(found.get("policies", ()))})
+    found, which = plain.get("ruled", {}), ""
+    try:
+        policies = Policies.of_facts(found.get("policies", ()), since=found.get("at"))
+        return Ruled(**{**found, "policies": policies})
+    except ConfigurationError as exc:
+        which = f": {exc.what}"
+    except (ValueError, TypeError, AttributeError):
+        pass
     raise StoreTooNew(
-        "The policies of this store say something that this tokenkeep does not know",
-        hint="Upgrade tokenkeep: it would not hold to them",
+        f"The policies of this store say something that this tokenkeep does not know{which}",
+        hint="Upgrade tokenkeep: it would not hold to them. A time zone comes with tzdata",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokenkeep import events
@@ -27,27 +28,29 @@ from tokenkeep.health import Health, troubles
 from tokenkeep.journal import Journal
 from tokenkeep.local_swap import complete
 from tokenkeep.metrics import EVENTS, Census, Meters, of_this_process
+from tokenkeep.policy import Policies
 from tokenkeep.providers import Providers, expect_providers
 from tokenkeep.renewal import Ask, Renewer
 from tokenkeep.revoking import Revocations, Revoked
 from tokenkeep.saving import cleaned
 from tokenkeep.selection import Selection
+from tokenkeep.sinks import Notices, expect_notices
 from tokenkeep.store import Opened, existing, not_found
 from tokenkeep.swapping import attempts
 from tokenkeep.sweeping import Swept, sweep
+from tokenkeep.telling import Teller
 from tokenkeep.token import Status, Token, expect_token
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from tokenkeep.policy import Policies
     from tokenkeep.store import Store, TokenStore
 
-LOOKS_EVERY = 60.0
+LOOKS_EVERY = 30.0
 """
-How long a token is handed out without looking at it again, in seconds: policies that
-others have set hold from then on.
+How long a token is handed out without looking at it again, in seconds. A store looks for other
+policies as often: what others have set holds within a minute.
 """
 
 FRESH = 60.0
@@ -77,11 +80,13 @@ class Keeper(Opened):
         clock: The time. None means the operating system's.
         on_event: Called with each `Event`, in the thread it happens in. None
             means that events are only logged.
+        notices: Whom to tell of deaths, recoveries and outages (`tokenkeep.Notices`). None
+            means whom the store's configuration names.
         meters: What counts. None means OpenTelemetry's global meters, or
             nothing without the extra ``otel``.
 
     Raises:
-        TypeError: *store* is no store, or *providers* are no `Providers`.
+        TypeError: *store* is no store, *providers* are no `Providers`, or *notices* no `Notices`.
     """
 
     opened_by = "tokenkeep.Keeper(tokenkeep.open_store(URL))"
@@ -93,9 +98,11 @@ class Keeper(Opened):
         providers: Providers | None = None,
         clock: Clock | None = None,
         on_event: events.Listener | None = None,
+        notices: Notices | None = None,
         meters: Meters | None = None,
     ) -> None:
         expect_providers(providers)
+        expect_notices(notices)
         self.store: Store = complete(store)
         self.providers: Providers = providers or self.store.providers or Providers()
         self.journal: Journal = self.store.journal or Journal()
@@ -105,6 +112,8 @@ class Keeper(Opened):
         self.meters: Meters = meters or of_this_process()
         self._counts = self.meters.handed_out
         self._on_event = on_event
+        whom = self.store.notices if notices is None else notices
+        self._teller = Teller(self.store, self.providers, whom, self.clock, self._report)
         self._renewer = Renewer(
             self.store,
             self.providers.of,
@@ -121,6 +130,7 @@ class Keeper(Opened):
             self.store, self.providers, self.clock, self.clock_errors, self._report
         )
         self._good: dict[str | None, tuple[str, float, float]] = {}
+        self.store.audit.report_to(self._tell)
 
     def get(
         self,
@@ -347,7 +357,11 @@ class Keeper(Opened):
         """
         # A six-method store may not know providers: who logs in, or where a token is valid.
         token = cleaned(token, needs_login=self.providers.needs_login)
-        return self._revocations.confirm(self.store.save_token(self.providers.locate(token)))
+        began = self.clock.now()
+        saved = self.store.save_token(self.providers.locate(token))
+        if (saved.updated_at or 0.0) >= began:  # now, and not by an earlier save of the same
+            self._teller.recovered(saved, saved.updated_at)
+        return self._revocations.confirm(saved)
 
     def end(self, token_id: str) -> Token:
         """
@@ -413,7 +427,7 @@ class Keeper(Opened):
 
     def sweep(self, *, on_error: Callable[[TokenKeepError], None] | None = None) -> Swept:
         """
-        Tidy up: save answers that could not be saved, finish revocations, drop what is left over.
+        Tidy up: save answers that could not be saved, finish revocations, tell what is to be told.
 
         Run it now and then, e.g. once an hour; any number of processes may.
         What does not open holds nothing else up.
@@ -437,6 +451,7 @@ class Keeper(Opened):
             renewer=self._renewer,
             revocations=self._revocations,
             endings=self._endings,
+            teller=self._teller,
             note=note,
         )
         if troubles:
@@ -447,7 +462,7 @@ class Keeper(Opened):
         self,
         stop: threading.Event | None = None,
         *,
-        workers: int = 8,
+        workers: int = 32,
         on_error: Callable[[TokenKeepError], None] | None = None,
     ) -> Freshened:
         """
@@ -520,14 +535,22 @@ class Keeper(Opened):
 
         Args:
             policies: By these. None means those that the store has.
+
+        Raises:
+            StoreError: As `tokens`: of a row that does not open, once all others were yielded.
         """
-        now, held = self.clock.now(), self.store.policies
-        is_indexed = policies is None and self.store.is_applied
-        tokens = self.store.due(now) if is_indexed else self.store.iter_tokens()
-        return planned(tokens, self.store, held if policies is None else policies, now)
+        now, store, closed = self.clock.now(), self.store, list[TokenKeepError]()
+        asked = store.policies if policies is None else Policies(policies.rules, since=now)
+        tokens = due = store.due(now, closed.append)
+        if policies is not None or not store.is_applied:
+            tokens = chain((each for each in due if each.ended), store.iter_tokens())
+        yield from planned(tokens, store, asked, now)
+        if closed:
+            raise closed[0]
 
     def close(self) -> None:
-        """Let go of the store's connections and files."""
+        """Let go of the store's connections and files; what is being told has two seconds more."""
+        self._teller.close()
         self._good.clear()
         self.store.close()
 
@@ -560,18 +583,20 @@ class Keeper(Opened):
     def _used(self, token: Token, now: float) -> None:
         """Note that a token is in use, and how long it is good without looking again."""
         policies = self.store.policies
+        # By a clock that is behind, a token in use would look idle to other hosts.
+        used_at = self.clock_errors.latest(token.issuer)
         noted_at = token.last_used_at or 0.0
-        if now >= noted_at + policies.notes_use_every:
-            noted_at = now
+        if used_at >= noted_at + policies.notes_use_every:
+            noted_at = used_at
             with letting_go():  # a token that can be read is handed out
-                self.store.touch(str(token.id), now)
+                self.store.touch(str(token.id), used_at)
         profile = self.providers.of(token).profile
         decision = decide(self.clock_errors.local(token), now, profile, policies=policies)
         if decision.verdict is Verdict.USE and decision.until is not None and token.version:
             if len(self._good) >= _MOST_GOOD:
                 self._good.clear()
-            noted_until = noted_at + policies.notes_use_every
-            until = min(decision.until, now + LOOKS_EVERY, noted_until)
+            noted_for = noted_at + policies.notes_use_every - used_at
+            until = min(decision.until, now + min(LOOKS_EVERY, noted_for))
             # On both clocks: one can be set, the other stands still in a suspend.
             ends = self.clock.monotonic() + until - now
             self._good[token.id] = token.version, until, ends
@@ -579,15 +604,19 @@ class Keeper(Opened):
     def _report(self, name: str, token: Token, **details: object) -> None:
         if name == "clock_off":
             self._good.clear()  # what was good by this clock is judged anew
-        self.meters.note(EVENTS, event=name)
         at, token_id = self.clock.now(), str(token.id)
         event = Event(name=name, token_id=token_id, user=token.user, at=at, details=details)
         events.log(event)
+        self._tell(event)
+        self._teller.heard(name, token, details)
+
+    def _tell(self, event: Event) -> None:
+        self.meters.note(EVENTS, event=event.name)
         try:
             if self._on_event is not None:
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
-            events.logger.error("on_event failed at %s: %s", name, type(exc).__name__)
+            events.logger.error("on_event failed at %s: %s", event.name, type(exc).__name__)
 
 
 def _and_then_raised(told: Iterator[Revoked], troubles: list[TokenKeepError]) -> Iterator[Revoked]:

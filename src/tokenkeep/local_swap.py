@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tokenkeep.backends.forks import reentered, renew_in_child
 from tokenkeep.errors import StoreConflict, StoreError
 from tokenkeep.lookup import digest_of
+from tokenkeep.notices import recovered
 from tokenkeep.policy import NO_POLICIES, Policies, expect_none_with
 from tokenkeep.saving import cleaned, conflict, has_other_tokens
 from tokenkeep.store import Store, TokenStore
@@ -226,7 +227,10 @@ class LocalSwap(Store):
             return token
         login, renewal = self._renewals.get(str(token.id), (None, token.renewal))
         if login != _login(token):  # it begins anew, but for what is still to be revoked
-            renewal = token.renewal.but(to_revoke=renewal.to_revoke)
+            notice = renewal.notice
+            if notice is not None and token.status is Status.OK:
+                notice = recovered(notice, max(notice.at, token.updated_at or 0.0))
+            renewal = token.renewal.but(to_revoke=renewal.to_revoke, notice=notice)
         content = (token.pair, token.expires_at, token.status, token.user, renewal)
         version = digest_of(f"{content}{renewal.to_revoke}")
         return token.but(renewal=renewal, version=version)

@@ -125,6 +125,16 @@ def find(token: Token, stored: Iterable[Token]) -> Token | None:
     return next((each for each in answers if each is not None), None)
 
 
+def is_email(user: str) -> bool:
+    """Tell whether a user is said by an e-mail address alone, without the organisation's id."""
+    return "@" in user and ":" not in user
+
+
+def has_email(user: str | None, email: str) -> bool:
+    """Tell whether a stored user's name is an e-mail address and the organisation's id."""
+    return user is not None and user.rpartition(":")[0] == email
+
+
 def require_text(token: Token, names: Iterable[str] = _ASKED) -> None:
     """
     Refuse fields that no store can keep and compare byte for byte.

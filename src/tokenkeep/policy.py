@@ -36,13 +36,21 @@ LONGEST = 10 * 365 * 86_400.0
 USE_NOTED_EVERY = 3600.0
 """How often it is noted that a token is in use, in seconds; more often where idle ones end."""
 
+TAKEN_UP = 120.0
+"""After so many seconds every process holds to policies that were set."""
+
+MOST = 200
+"""So many policies a store may have: each process reads them again once a minute."""
+
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
 _HOURS = re.compile(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)(?:\s+(\S+))?")
 _SCOPE = ("provider", "client_id", "user", "environment")
 _SPANS = ("max_session", "idle", "keep_dead")
 _SETS = (*_SPANS, "at_most_per_user", "keep_fresh", "quiet_hours")
+_ENDS = ("max_session", "idle", "at_most_per_user")
 _MOST_KNOWN = 10_000
+_WORKS = Status.OK
 
 Action = Literal["revoke", "delete"]
 
@@ -90,7 +98,8 @@ class Policy:
     action: Action = "revoke"
 
     def __post_init__(self) -> None:
-        self._expect("name", self.name, isinstance(self.name, str) and bool(self.name.strip()))
+        is_name = isinstance(self.name, str) and self.name.strip() and self.name.isprintable()
+        self._expect("name", self.name, bool(is_name), "text on one line")
         for name in (*_SCOPE, "quiet_hours"):
             value = getattr(self, name)
             self._expect(name, value, value is None or (isinstance(value, str) and value != ""))
@@ -103,6 +112,9 @@ class Policy:
         self._expect("keep_fresh", fresh, isinstance(fresh, bool), "true or false")
         action: object = self.action
         self._expect("action", action, action in {"revoke", "delete"}, "'revoke' or 'delete'")
+        for name in _SPANS:  # as a file says it: the same rules have the same version
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if self.quiet_hours is not None:
             self._windows()
         if not any(getattr(self, name) for name in _SETS) and self.keep_dead is None:
@@ -128,7 +140,9 @@ class Policy:
         try:
             zone: tzinfo = ZoneInfo(found[5]) if found[5] else UTC
         except (ValueError, OSError, LookupError) as exc:
-            raise self._error(f"knows no time zone {found[5]!r}", "E.g. Europe/Paris") from exc
+            raise self._error(
+                f"knows no time zone {found[5]!r}", "Is tzdata installed here?"
+            ) from exc
         if begins == ends:
             raise self._error("is quiet all day: it would never renew", "Leave keep_fresh out")
         return begins, ends, zone
@@ -182,15 +196,22 @@ class Policies:
 
     Args:
         rules: Each with a name of its own.
+        since: When they were set, in epoch seconds; a store knows. None means long ago.
 
     Raises:
-        ConfigurationError: Two of them fight: they have one name, or say different things of
-            the same tokens.
+        ConfigurationError: There are too many, or two of them fight: they have one name, or
+            say different things of the same tokens.
     """
 
-    def __init__(self, rules: Iterable[Policy] = ()) -> None:
+    def __init__(self, rules: Iterable[Policy] = (), *, since: float | None = None) -> None:
         self.rules: tuple[Policy, ...] = tuple(rules)
+        if len(self.rules) > MOST:
+            hint = "Let one policy be for several users: user = '*@example.com:*'"
+            raise ConfigurationError(
+                f"These are {len(self.rules)} policies; {MOST} may be", hint=hint
+            )
         _refuse_fights(self.rules)
+        self._taken_up = (since or 0.0) + TAKEN_UP
         self._patterns = [re.compile(translate(rule.user or "*")) for rule in self.rules]
         self._known: dict[tuple[str | None, ...], Limits] = {}
         idle = (rule.idle / 4 for rule in self.rules if rule.idle)
@@ -249,8 +270,10 @@ class Policies:
             raise type(exc)(f"{where}: {exc.what}", hint=exc.hint) from exc
 
     @classmethod
-    def of_facts(cls, rules: Iterable[Mapping[str, Any]]) -> Policies:
-        """Return the rules that `facts` has told; errors as of `Policy`."""
+    def of_facts(
+        cls, rules: Iterable[Mapping[str, Any]], *, since: float | None = None
+    ) -> Policies:
+        """Return the rules that `facts` has told; *since* and errors as of `Policies`."""
         made = []
         for number, rule in enumerate(rules, 1):
             name = str(rule.get("name", f"number {number}"))
@@ -261,7 +284,7 @@ class Policies:
                 hint = f"Known are {', '.join(known)}"
                 raise ConfigurationError(f"Policy {name!r}: {what}", hint=hint)
             made.append(Policy(**rule))
-        return cls(made)
+        return cls(made, since=since)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the rules as JSON can hold them, without what they don't say."""
@@ -270,6 +293,16 @@ class Policies:
             {name: value for name, value in asdict(rule).items() if value != usual[name].default}
             for rule in self.rules
         ]
+
+    def to_toml(self) -> str:
+        """Return the rules as a policy file, which `from_toml` reads."""
+        lines = [f"tokenkeep = {FORMAT}"]
+        for rule in self.facts():
+            lines += ["", "[[policy]]"]
+            for name, value in rule.items():
+                said = said_span(value) if name in _SPANS else value
+                lines.append(f"{name} = {_quoted(said) if isinstance(said, str) else _bare(said)}")
+        return "\n".join([*lines, ""])
 
     def limits(self, token: Token) -> Limits:
         """Return what holds for a token."""
@@ -283,33 +316,41 @@ class Policies:
 
     def ending(self, token: Token) -> End | None:
         """Return when a token that works ends. None if it does not, or does no more."""
-        if not self.rules or token.status is not Status.OK:
-            return None
-        limits = self.limits(token)
-        end = None
-        began = token.logged_in_at or token.created_at or 0.0
-        if limits.max_session is not None:
-            seconds, policy, action = limits.max_session
-            end = End(began + seconds, policy, action)
-        if limits.idle is not None:
-            seconds, policy, action = limits.idle
-            used = max(token.last_used_at or 0.0, began)
-            # Used again since it was noted last, it would end too early.
-            at = used + seconds + self.notes_use_every
-            if end is None or at < end.at:
-                end = End(at, policy, action)
-        return end
+        found = self.ends_at(token)
+        return None if found is None else End(found[0], found[1].policy, found[1].action)
 
-    def purged_at(self, token: Token) -> float | None:
-        """Return when a token that works no more is deleted, in epoch seconds. None if never."""
-        if not self.rules or token.status is Status.OK:
+    def ends_at(self, token: Token) -> tuple[float, Limit] | None:
+        """Return when a token that works ends, in epoch seconds, and by what; as `ending`."""
+        # Each time a token is asked for: a plain tuple, and no other call, is half of the time.
+        if not self.rules or token.status is not _WORKS or token.ended:
+            return None
+        began, limits = token.logged_in_at, self.limits(token)
+        if began is None:  # a store of somebody's own has not kept it
+            return None
+        session, idle = limits.max_session, limits.idle
+        ends = None if session is None else began + session[0]
+        if idle is not None:
+            used = token.last_used_at
+            if used is None or used < began:
+                used = began
+            # It may have been used since that was noted: it is not each time, and was more
+            # seldom by the policies before these.
+            unnoted = USE_NOTED_EVERY if used < self._taken_up else self.notes_use_every
+            idle_ends = used + idle[0] + unnoted
+            if ends is None or idle_ends < ends:
+                ends, session = idle_ends, idle
+        return None if ends is None or session is None else (ends, session)
+
+    def purging(self, token: Token) -> End | None:
+        """Return when a token that works no more is deleted. None if it is not, or was."""
+        if not self.rules or token.status is Status.OK or token.ended:
             return None
         keep, died_at = self.limits(token).keep_dead, token.updated_at or 0.0
         end = ended_by(token)
         deletes = {rule.name for rule in self.rules if rule.action == "delete"}
         if end is not None and end.policy in deletes:
-            return died_at
-        return None if keep is None else died_at + keep.seconds
+            return End(died_at, end.policy, "delete")
+        return None if keep is None else End(died_at + keep.seconds, keep.policy, "delete")
 
     def quiet_until(self, token: Token, at: float) -> float:
         """Return until when a token is not renewed ahead, in epoch seconds; *at* if it may be."""
@@ -337,7 +378,8 @@ class Policies:
                 for rule in rules
                 if (value := getattr(rule, name)) is not None
             )
-            return min(said, default=None, key=lambda limit: limit.seconds)
+            # Of two that end a token at the same time, the one that deletes it.
+            return min(said, default=None, key=lambda it: (it.seconds, it.action != "delete"))
 
         return Limits(
             max_session=least("max_session"),
@@ -389,8 +431,8 @@ def said_span(seconds: float) -> str:
     """Return a time span as `seconds_of` takes it."""
     for unit, size in reversed(_UNITS.items()):
         if unit != "w" and seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:f}".rstrip("0").rstrip(".") + "s"
 
 
 def _in_seconds(rule: object) -> dict[str, Any]:
@@ -408,7 +450,7 @@ def _in_seconds(rule: object) -> dict[str, Any]:
 
 
 def _refuse_fights(rules: tuple[Policy, ...]) -> None:
-    said: dict[tuple[object, ...], tuple[str, Any]] = {}
+    said: dict[tuple[object, ...], tuple[Policy, str]] = {}
     names: set[str] = set()
     for rule in rules:
         if rule.name in names:
@@ -418,18 +460,21 @@ def _refuse_fights(rules: tuple[Policy, ...]) -> None:
             value = getattr(rule, setting)
             if value is None or value is False:
                 continue
-            other, was = said.setdefault((setting, *rule.scope), (rule.name, value))
-            if was != value:
+            what = f"{setting} {shown(setting, value)}"
+            if setting in _ENDS:
+                what += f", {rule.action}"
+            other, was = said.setdefault((setting, *rule.scope), (rule, what))
+            if was != what:
                 raise ConfigurationError(
-                    f"Policies {other!r} and {rule.name!r} fight: for the same tokens one says "
-                    f"{setting} {_shown(setting, was)}, the other {_shown(setting, value)}",
+                    f"Policies {other.name!r} and {rule.name!r} fight: for the same tokens one "
+                    f"says {was}, the other {what}",
                     hint="Leave one out, or say for which tokens each is",
                 )
-    for (name, *scope), (shorter, value) in said.items():
-        longer = said.get(("max_session", *scope))
-        if name == "idle" and longer is not None and value >= longer[1]:
+    for (name, *scope), (shorter, _) in said.items():
+        longer, _ = said.get(("max_session", *scope), (shorter, ""))
+        if name == "idle" and (shorter.idle or 0.0) >= (longer.max_session or LONGEST + 1):
             raise ConfigurationError(
-                f"Policies {shorter!r} and {longer[0]!r} fight: idle never takes hold, "
+                f"Policies {shorter.name!r} and {longer.name!r} fight: idle never takes hold, "
                 "max_session is not longer",
                 hint="Leave one out",
             )
@@ -441,8 +486,20 @@ def _refuse_fights(rules: tuple[Policy, ...]) -> None:
         )
 
 
-def _shown(name: str, value: Any) -> str:
-    return said_span(value) if name in _SPANS else str(value)
+def shown(name: str, value: Any) -> str:
+    """Return what a setting says, as people read it."""
+    return said_span(value) if name in _SPANS else _bare(value)
+
+
+def _bare(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a string of TOML; what a terminal would act on is escaped."""
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    shown = (c if c.isprintable() else rf"\U{ord(c):08x}" for c in plain)
+    return '"' + "".join(shown) + '"'
 
 
 def _end_of(window: tuple[time, time, tzinfo], at: float) -> float | None:
@@ -456,7 +513,8 @@ def _end_of(window: tuple[time, time, tzinfo], at: float) -> float | None:
         is_in, days = now >= begins or now < ends, int(now >= begins)
     if not is_in:
         return None
-    return datetime.combine(local.date() + timedelta(days=days), ends, zone).timestamp()
+    end = datetime.combine(local.date() + timedelta(days=days), ends, zone)
+    return end.replace(fold=local.fold).timestamp()  # an hour that comes twice is quiet twice
 
 
 NO_POLICIES = Policies()

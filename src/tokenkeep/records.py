@@ -11,7 +11,7 @@ from tokenkeep.backends.base import MARKS
 from tokenkeep.backends.rows import from_row
 from tokenkeep.errors import StoreError, StoreTampered, StoreTooNew
 from tokenkeep.lookup import SECRETS
-from tokenkeep.token import Claim, Failure, Happening, Renewal, Status, Token
+from tokenkeep.token import Claim, Failure, Happening, Notice, Renewal, Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ _OURS = "tk_"
 _OUTSIDE = {"id", "version", "owner", "last_used_at", "ended", "unknown"}
 _APART = _OUTSIDE | {"status", "renewal", "history"}
 _LEADS = ("to", "at", "name", "seen_login", "seen_status")
-_NESTED = {"claim": Claim, "failure": Failure}
+_NESTED = {"claim": Claim, "failure": Failure, "notice": Notice}
 _EMPTY, _NO_STATE = Token(), Renewal()
 _KNOWN, _KNOWN_STATE = vars(_EMPTY).keys() - _OUTSIDE, vars(_NO_STATE).keys() - {"unknown"}
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -236,7 +236,9 @@ def _plain(kept: Kept) -> bytes:
 def _fields(token: Token) -> dict[str, object]:
     inside = {**token.unknown, **_said(token, _EMPTY)}
     if token.history:
-        inside["history"] = [(each.what, each.at, each.by, each.count) for each in token.history]
+        inside["history"] = [
+            (each.what, each.at, each.by, each.count, each.since) for each in token.history
+        ]
     state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
     for name in _NESTED.keys() & state.keys():
         state[name] = asdict(state[name])
@@ -265,8 +267,8 @@ def _token_of(inside: dict[str, Any], **outside: object) -> Token:
     inside["renewal"] = _renewal(inside["renewal"])
     if "history" in inside:
         inside["history"] = tuple(
-            Happening(what=what, at=at, by=by, count=count)
-            for what, at, by, count, *_ in inside["history"]
+            Happening(what=what, at=at, by=by, count=count, since=next(iter(since), at))
+            for what, at, by, count, *since in inside["history"]
         )
     if not inside.keys() <= _KNOWN:
         inside["unknown"] = {name: inside.pop(name) for name in inside.keys() - _KNOWN}
@@ -295,7 +297,10 @@ def _renewal(state: dict[str, Any]) -> Renewal:
 def _nested(name: str, inside: dict[str, Any]) -> Any:
     kind = _NESTED[name]
     known = {each.name for each in fields(kind)}
-    return kind(**{name: value for name, value in inside.items() if name in known})
+    given = {name: value for name, value in inside.items() if name in known}
+    if kind is Notice:
+        given["told"] = tuple(given["told"])
+    return kind(**given)
 
 
 def _lease(inside: dict[str, Any], record: Record) -> Lease:

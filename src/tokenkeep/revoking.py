@@ -208,6 +208,7 @@ class Revocations:
             with suppress(StoreConflict):
                 ended = self._store.swap(dead)
                 self._report("revoked", ended)
+                self._store.audit.note("revoked", ended)
                 return ended
             again = self._store.reread(str(token.id))
             if again is None or not wanted.admits(again, self._providers):

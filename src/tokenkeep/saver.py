@@ -8,7 +8,6 @@ leaves it to the login's first renewals.
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -38,9 +37,12 @@ UNDER_WAY = 60.0
 class Saver(Aliases):
     """Write tokens into rows."""
 
-    def save(self, token: Token) -> Token:
-        """See `TokenStore.save_token`; of a token that is cleaned, and with its place."""
-        login = secrets.token_hex(16)
+    def save(self, token: Token, login: str) -> Token:
+        """
+        See `TokenStore.save_token`; of a token that is cleaned, and with its place.
+
+        *login* is a nonce, which the row has then if this was a login.
+        """
         for _ in attempts(token.id, token.user):
             by_id, rows = self.look(token)
             plan = saving.plan(

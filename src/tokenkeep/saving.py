@@ -26,6 +26,7 @@ from tokenkeep.lookup import (
     require_sendable,
     require_text,
 )
+from tokenkeep.notices import recovered
 from tokenkeep.records import EVER
 from tokenkeep.token import MOST_HAPPENINGS, Happening, Status, Token, expect_token, is_ours
 
@@ -341,17 +342,23 @@ def taken(row: Token, carried: Token, *, revokes_grant: bool) -> Token:
             to_revoke=_union(mine.to_revoke, its.to_revoke),
             replaced=_union(mine.replaced, its.replaced),
         )
-    # What happened before one was copied to where the other is, is in both.
-    both = sorted({*row.history, *carried.history}, key=lambda each: each.at)
+    # What happened before one was copied to where the other is, is in both; a run may have gone
+    # on in one of them.
+    both = sorted((*row.history, *carried.history), key=_when)
+    runs = {(each.what, each.since): each for each in both}
     return _logged_in(row, carried, revokes_grant=revokes_grant).but(
-        history=tuple(both[-MOST_HAPPENINGS:])
+        history=tuple(sorted(runs.values(), key=_when)[-MOST_HAPPENINGS:])
     )
 
 
 def gone_on(row: Token, later: Token) -> Token:
     """Return a row with all that a later state of its login says; what it is kept under stays."""
     mine, its = row.renewal, later.renewal
+    notice = its.notice or mine.notice
+    if later.status is Status.OK:
+        notice = recovered(mine.notice, later.updated_at or 0.0) or its.notice
     renewal = its.but(
+        notice=notice,
         lifetime=its.lifetime or mine.lifetime,
         past=_with_past(mine.past, its.past),
         to_revoke=_union(mine.to_revoke, its.to_revoke),
@@ -456,6 +463,10 @@ def _for_the_same(token: Token, rows: list[Token]) -> Token | None:
     """Return the row that is for just the same as a token whose user is known."""
     same = (row for row in rows if all(getattr(row, n) == getattr(token, n) for n in FIXED))
     return next(same, None) if token.user else None
+
+
+def _when(happened: Happening) -> tuple[float, int]:
+    return happened.at, happened.count
 
 
 def _union(*several: Iterable[Secret]) -> tuple[Secret, ...]:

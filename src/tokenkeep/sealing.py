@@ -139,6 +139,7 @@ class DataKeys:
         self._keys = dict(keys)
         # Only ever copied: keying one takes as long as a digest.
         self._mac = hmac.HMAC(index_key, _SHA256)
+        self._audit = hmac.HMAC(_derived(index_key, b"tokenkeep 2 audit"), _SHA256)
         # A save digests three secrets, and most saves change only one of them.
         self._digest = lru_cache(maxsize=4096)(self._digested)
 
@@ -186,6 +187,12 @@ class DataKeys:
     def digest(self, field: str, value: str) -> str:
         """Return the digest of a value, the same whatever data key is the newest."""
         return self._digest(field, value)
+
+    def audit_mac(self, line: bytes) -> str:
+        """Return the seal of a line of the audit, the same whatever data key is the newest."""
+        mac = self._audit.copy()
+        mac.update(line)
+        return mac.finalize().hex()
 
     def forget(self) -> None:
         """Forget the values whose digests are remembered."""

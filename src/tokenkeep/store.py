@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from tokenkeep.audit import Audit
 from tokenkeep.due import due_at
 from tokenkeep.errors import ConfigurationError, TokenNotFound, letting_go
 from tokenkeep.metrics import Census
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tokenkeep.journal import Journal
     from tokenkeep.policy import End, Policies
     from tokenkeep.providers import Providers
+    from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim, Token
 
 
@@ -175,8 +177,14 @@ class Store(TokenStore):
     providers: Providers | None = None
     """Whom its tokens are of. None means those that come with tokenkeep."""
 
+    audit: Audit = Audit()
+    """Where it is told who did what to tokens. It is nowhere in a store without keys."""
+
     journal: Journal | None = None
     """Where answers are kept until they are saved. None means in memory."""
+
+    notices: Notices | None = None
+    """Whom to tell of deaths and outages. None means nobody."""
 
     @property
     def policies(self) -> Policies:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenkeep.errors import StoreConflict, TokenKeepError, telling
+from tokenkeep.telling import Round
 
 if TYPE_CHECKING:
     from tokenkeep.ending import Endings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tokenkeep.renewal import Renewer
     from tokenkeep.revoking import Revocations
     from tokenkeep.store import Store
+    from tokenkeep.telling import Teller
     from tokenkeep.token import Token
 
 _Note = Callable[[TokenKeepError], None]
@@ -38,6 +40,8 @@ class Swept:
         revoked: Tokens all of whose revocations the provider confirmed now.
         unconfirmed: Tokens with revocations that it has still not confirmed.
         deleted: Leases and notes that are over.
+        told: Deaths, recoveries and outages that were told now (docs/notices.md).
+        untold: Those that nobody has taken yet.
     """
 
     saved: int = 0
@@ -49,6 +53,8 @@ class Swept:
     revoked: int = 0
     unconfirmed: int = 0
     deleted: int = 0
+    told: int = 0
+    untold: int = 0
 
 
 def sweep(
@@ -59,6 +65,7 @@ def sweep(
     renewer: Renewer,
     revocations: Revocations,
     endings: Endings,
+    teller: Teller,
     note: _Note,
 ) -> Swept:
     """See `Keeper.sweep`; one bad row or file holds no other up: it is told to *note*."""
@@ -74,7 +81,9 @@ def sweep(
             counts["unconfirmed" if asked.token.renewal.to_revoke else "revoked"] += 1
         with telling(note):
             _purge(asked.token, store, endings, counts)
-    return Swept(**counts)
+    a_round = Round()
+    teller.tell_all(now, a_round, note)  # last: nothing waits for a webhook
+    return Swept(**counts, told=a_round.told, untold=a_round.untold)
 
 
 def _ended(

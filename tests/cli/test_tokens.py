@@ -62,7 +62,7 @@ def test_renew_and_show_in_words(run, save, configured):
     assert ("59 min", "yes") == (lines["expires_in"], lines["has_access_token"])
     assert lines["renewed_by"]
     assert lines["expires_at"].endswith("Z")
-    assert lines["history"].startswith("login, at 20")
+    assert lines["history"].startswith("renewed twice since 20")
     assert lines["renewals_in_window"] == "2"
     assert "\x1b" not in shown
     other = save(configured.users[1].name)

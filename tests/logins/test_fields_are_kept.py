@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from tokenkeep import Claim, Failure, Renewal, Token
+from tokenkeep import Claim, Failure, Notice, Renewal, Token
 
 GIVEN = {name: f"the {name}" for name in (
     "client_id", "client_secret", "access_token", "refresh_token", "grant_token", "scope")} | {
@@ -39,6 +39,9 @@ STATE = {
     "replaced": (("refresh_token", "r1"),),
     "given": True,
     "past": ("0123456789abcdef",),
+    "notice": Notice(
+        what="recovered", at=2.0, since=1.0, error="e", tries=1, next_at=3.0, told=("command",)
+    ),
     "unknown": {"later": [1]},
 }
 

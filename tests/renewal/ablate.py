@@ -1,9 +1,9 @@
 """
-Take the rules of the renewal out of the code, one at a time, and see a test fail.
+Take the rules of renewals and policies out of the code, one at a time, and see a test fail.
 
 Run by hand, from anywhere: ``python tests/renewal/ablate.py [rule ...]``. It
 works on a copy of the tree in a temporary folder. The rules are in ablations.py,
-the test of each is in docs/renewal.md.
+the test of each is in docs/renewal.md, or docs/policies.md.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from ablations import ABLATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "renewal.md").read_text()
-TESTS = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+::[^`]+)` \|$", PAGE, re.MULTILINE))
+PAGES = "".join((ROOT / "docs" / page).read_text() for page in ("renewal.md", "policies.md"))
+TESTS = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+::[^`]+)` \|$", PAGES, re.MULTILINE))
 """The test that fails without each rule, below ``tests``."""
 
 

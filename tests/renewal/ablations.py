@@ -1,10 +1,10 @@
 """
-The rules of renewals and logins: what stands in the code for each, and what stands there without.
+The rules of renewals, logins and policies: what stands in the code for each, and without it.
 
 By file, below ``src/tokenkeep``; what is taken out occurs once in it. Names with ``=`` are
 those of the model that the protocol was checked with. What the code does without each rule,
-and the test that fails then, is in docs/renewal.md. ablate.py takes the rules out one by one;
-test_ablations.py keeps this table in step with the code and the page.
+and the test that fails then, is in docs/renewal.md and docs/policies.md. ablate.py takes the
+rules out one by one; test_ablations.py keeps this table in step with the code and the pages.
 """
 
 from __future__ import annotations
@@ -114,12 +114,23 @@ ABLATIONS = {
     "decision.py": {
         "budget": ("profile.mint_limit is not None and len(mints) >= profile.mint_limit", "False"),
         "again, outage": ("current_failure(token) is None and len", "len"),
+        "policy, asked for": ("if over is not None and now >= over[0]:", "if False:"),
+        "policy, until": (
+            "if ends is not None and over is not None and over",
+            "if False and over",
+        ),
+        "dead": (
+            "if token.status is not Status.OK:\n        return Decision(Verdict.LOGIN_NEEDED)",
+            "",
+        ),
     },
     "holder.py": {
         "takeable, start time": (" or is_another", ""),
     },
     "keeper.py": {
         "rejected, fresh": ("0 <= self.clock.now() - made_at < FRESH", "False"),
+        "policy, written": ("stored = self._endings.end(stored) or stored", "pass"),
+        "policy, use": ("used_at = self.clock_errors.latest(token.issuer)", "used_at = now"),
     },
     "revoking.py": {
         "revoke, acknowledgement": (
@@ -163,6 +174,27 @@ ABLATIONS = {
             "=None)\n                    gone",
         ),
         "delete, aliases": (" if alias.carries and alias.seen_status is None]", " if False]"),
+        "policy, too many": ("            self._end_too_many(saved)\n", "            pass\n"),
+        "policy, applied": ("abs(began - (ruled.at", "abs(self._clock.now() - (ruled.at"),
+    },
+    # Policies.
+    "policy.py": {
+        "policy, idle": ("idle_ends = used + idle[0] + unnoted", "idle_ends = used + idle[0]"),
+        "policy, idle before": ("USE_NOTED_EVERY if used < self._taken_up else ", ""),
+        "policy, began": (
+            "began, limits = token.logged_in_at,",
+            "began, limits = token.created_at,",
+        ),
+        "policy, deleted row": ("is not _WORKS or token.ended", "is not _WORKS"),
+    },
+    "ending.py": {
+        "policy, clock": (" or now < end.at or not self.is_time_known(token)", " or now < end.at"),
+        "policy, clock ahead": ("ending(self._errors.local(token))", "ending(token)"),
+        "policy, dead ones": (" - self._errors.ahead(token.issuer)", ""),
+        "policy, mute": ("if self._clock.monotonic() < self._mute", "if 0.0 < 0.0 * self._mute"),
+    },
+    "sweeping.py": {
+        "policy, put off": ("store.put_off(row, now)", "pass"),
     },
     "integrations/first_login.py": {
         "lease, living holder": ("return holder.is_dead(held.holder)", "return True"),

@@ -25,6 +25,6 @@ def test_rule_is_where_the_table_says(file, rule):
 
 
 def test_documented():
-    """docs/renewal.md says what happens without each rule; all that the model needs are there."""
+    """Pages say what happens without each rule; all that the model needs are there."""
     assert sorted(TESTS) == sorted(rule for _, rule in RULES)
     assert {rule.split(",")[0] for rule in TESTS} >= set(IN_THE_MODEL.split())

@@ -113,6 +113,8 @@ def test_user_who_is_not_stored(sdk, zoho):
     for asked in (email, zoho.user.name.upper(), "ben@example.com"):
         with refused("TokenNotFound", r"in production of us.*`tokenkeep list`"):
             sdk.start(user=asked, **sdk.secrets)
+    with refused("TokenNotFound", f"Stored is {zoho.user.name}"):
+        sdk.start(user=email, **sdk.secrets)
     with pytest.raises(SDKFailed, match="Nobody is stored under this name in sandbox"):
         sdk.start(user=zoho.user.name, environment="sandbox")
 

@@ -100,6 +100,7 @@ def keep() -> None:
     assert_type(token.status, Status)
     assert_type(token.logged_in_at, float | None)
     assert_type(token.history[0].what, str)
+    assert_type(token.history[0].since, float)
     assert_type(token.but(scope="x"), Token)
     if token.id is not None:
         assert_type(keeper.renew(token.id), Token)

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+_ANOTHER = "Put another secret into it, or, if nobody has, "
+
 LONGEST = 1_000_000
 """No key file or configuration is longer, in bytes."""
 
@@ -110,6 +112,64 @@ def appearing(path: Path) -> Iterator[TextIO]:
         sync_folder(path)  # also another's file, which will be relied on just as well
 
 
+def open_to_append(path: Path) -> int:
+    """
+    Open a file to read and to append to, made with mode 0600, and its folder, if it is missing.
+
+    It has to be this user's or root's, and so has its folder, where nobody else may exchange it;
+    its mode is tightened. Root's are the folder's owner's, whose programs write there too.
+
+    Returns:
+        A descriptor.
+
+    Raises:
+        OSError: It can't be opened or made, or is a link, or no regular file.
+        StoreUnavailable: Somebody else has made it, or can exchange it.
+    """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    folder = expect_shared(path.parent)
+    is_root, is_new = os.geteuid() == 0, False
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(path, flags)
+    except FileNotFoundError:
+        file, is_new = os.open(path, flags | os.O_CREAT, 0o600), True
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            refuse(path, IsADirectoryError(errno.EISDIR, "it is not a regular file"))
+        if is_root and is_new:
+            os.fchown(file, folder.st_uid, folder.st_gid)
+        found = os.fstat(file)
+        if not is_root or found.st_uid != folder.st_uid:
+            _expect_own(path, found, "")
+        tighten(path)
+        if is_new:
+            sync_folder(path)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def expect_shared(path: Path) -> os.stat_result:
+    """
+    Look whether a folder is this user's or root's, to root anybody's, and not open to all.
+
+    Raises:
+        StoreUnavailable: It is not.
+    """
+    found = path.stat()
+    if os.geteuid() != 0:
+        _expect_own(path, found, "")
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise StoreUnavailable(
+            f"{path} can't be used: others can write to it",
+            hint=f"Take their right away: chmod o-w {path}",
+        )
+    return found
+
+
 def tighten(path: Path) -> None:
     """Take a file's rights away from group and others, if it is this user's. Silent if missing."""
     with suppress(FileNotFoundError, PermissionError):
@@ -139,6 +199,7 @@ def read(
     *,
     variable: str,
     secret: bool = True,
+    private: bool = False,
     unsafe: type[ConfigurationError] = ConfigurationError,
 ) -> str | None:
     """
@@ -155,6 +216,7 @@ def read(
         what: What it is, with an article, for errors.
         variable: Names it instead.
         secret: Whether there are secrets in it.
+        private: Whether nobody else may read it though there are none.
         unsafe: Raised for what somebody else may have made, or can read or change.
 
     Raises:
@@ -164,8 +226,9 @@ def read(
     try:
         real = Path(os.path.realpath(path))
         size = look_at(real).st_size if real.exists() else 0
-        if doubt := _doubt(real, secret=secret):
+        if doubt := _doubt(real, secret=secret or private):
             kind, (wrong, cure) = unsafe, doubt
+            cure = cure.removeprefix(_ANOTHER) if private else cure
         elif size > LONGEST:
             wrong = f"it is longer than {LONGEST:,} bytes"
         else:
@@ -276,6 +339,6 @@ def _doubt(path: Path, *, secret: bool) -> tuple[str, str] | None:
         # Root has opened its own to others on purpose.
         if secret and each == path and found.st_uid == me and found.st_mode & _OTHERS:
             wrong = f"others can read or change it (mode {stat.S_IMODE(found.st_mode):o})"
-            cure = f"Put another secret into it, or, if nobody has, chmod 600 {path}"
+            cure = f"{_ANOTHER}chmod 600 {path}"
             return wrong, f"{cure}; or mount it read-only, as a container's secret"
     return None

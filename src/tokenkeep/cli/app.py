@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "login": "login:login",
-    "list": "tokens:list_tokens",
+    "status": "listing:status",
+    "list": "listing:list_tokens",
     "show": "tokens:show",
+    "history": "tokens:history",
     "token": "tokens:token",
     "renew": "tokens:renew",
     "revoke": "revoking:revoke",
     "logout": "tokens:logout",
     "delete": "tokens:delete",
     "sweep": "tokens:sweep",
+    "policy": "policy:policy",
     "keep-fresh": "fresh:keep_fresh",
     "import": "moving:import_command",
     "copy": "moving:copy",
     "export": "moving:export",
     "keys": "keys:keys",
+    "audit": "audit:audit",
     "sql-schema": "sql_schema:sql_schema",
+    "notices": "notices:notices",
     "doctor": "doctor:doctor",
     "health": "health:health",
     "metrics": "metrics:metrics",
@@ -99,6 +105,8 @@ class App(click.Group):
     ) -> NoReturn:
         """Run a command and exit with one of `EXIT_STATUSES`."""
         given = list(sys.argv[1:] if args is None else args)
+        if "_TOKENKEEP_COMPLETE" in os.environ:
+            import_module("tokenkeep.cli.completion")  # a shell asks; bash in a way of our own
         try:
             status = super().main(given, prog_name, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as exc:

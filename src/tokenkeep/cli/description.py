@@ -30,14 +30,19 @@ FIELDS = (*_NAMES, "status", "expires_in", "refresh_expires_in")
 def summary(token: Token, now: float) -> dict[str, Any]:
     """Return `FIELDS` of a token at a time in epoch seconds, ready for JSON."""
     ends = token.expires_at if token.access_token else None
-    is_alive = token.refresh_token and token.status is Status.OK
-    login_ends = token.refresh_expires_at if is_alive else None
+    login = login_ends(token)
     return {
         **{name: getattr(token, name) for name in _NAMES},
         "status": token.status.value,
         "expires_in": None if ends is None else int(ends - now),
-        "refresh_expires_in": None if login_ends is None else int(login_ends - now),
+        "refresh_expires_in": None if login is None else int(login - now),
     }
+
+
+def login_ends(token: Token) -> float | None:
+    """Return when a login that works ends, in epoch seconds. None if that is not known."""
+    is_alive = token.refresh_token and token.status is Status.OK
+    return token.refresh_expires_at if is_alive else None
 
 
 def place(listed: dict[str, Any]) -> str:
@@ -68,6 +73,14 @@ def describe(keeper: Keeper, token: Token) -> dict[str, Any]:
         "failure": failure and {name: getattr(failure, name) for name in said},
         "renewing": claim and holder.name(claim.holder),
         "revocation_pending": bool(renewal.to_revoke),
+        "history": lived(token)["history"],
+    }
+
+
+def lived(token: Token) -> dict[str, Any]:
+    """Return whose life it is and what happened in it, ready for JSON."""
+    return {
+        **{name: getattr(token, name) for name in _NAMES},
         "history": [asdict(each) for each in token.history],
     }
 
@@ -76,9 +89,7 @@ def in_words(name: str, value: Any) -> str | None:
     """Return one of the facts of `describe` as people read it. None for nothing to say."""
     if isinstance(value, dict):
         parts = ((each, in_words(each, part)) for each, part in value.items())
-        return ", ".join(w if n in {"what", "count"} else f"{n} {w}" for n, w in parts if w)
-    if isinstance(value, list):
-        return "; ".join(str(in_words(name, each)) for each in value) or None
+        return ", ".join(w if n == "count" else f"{n} {w}" for n, w in parts if w)
     if name == "count":
         value = f"{value} times" if value > 1 else None
     elif name.endswith("_in"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,11 @@ import click
 from tokenkeep.backends import file_of
 from tokenkeep.backends.urls import scheme_of
 from tokenkeep.cli.session import Columns, Session, counted, missing, pass_session, told_last
-from tokenkeep.clock import CLOCK_TOLERANCE, Clock
+from tokenkeep.clock import CLOCK_TOLERANCE, Clock, moment
 from tokenkeep.config import settings
 from tokenkeep.errors import LOGIN_AGAIN, TokenKeepError, UnknownName
 from tokenkeep.health import troubles
-from tokenkeep.records import EVER
+from tokenkeep.policy import TAKEN_UP
 from tokenkeep.token import Status
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from tokenkeep.config import Settings
     from tokenkeep.providers import Provider, Providers
+    from tokenkeep.sinks import Notices
     from tokenkeep.vault import Vault
 
 _COLUMNS: Columns = {"state": 7, "name": 13, "text": 0, "hint": 0}
 _SAMPLE = 3
+_DAY = 86_400.0
 _SERVER_ERROR = 500
 
 Check = dict[str, str | None]
@@ -78,10 +81,21 @@ def _examined(session: Session) -> Iterator[Check]:
     configured = settings(store=session.store)
     providers = configured.providers()
     yield _check("configuration", "ok", f"a {scheme_of(configured.store)} store")
+    if configured.notices:
+        yield from _told(configured.notices)
     used: Used = {}
     yield from _tried("store", _of_store(session, configured, used))
     for name, issuers in sorted((used or {providers.default: set()}).items()):
         yield from _tried("provider", _answers(providers, name, issuers))
+
+
+def _told(whom: Notices) -> Iterator[Check]:
+    """Say whether those to be told of deaths and outages are there; nothing is told."""
+    for seen in whom.look():
+        if isinstance(seen, TokenKeepError):
+            yield _check("notices", "failed", seen.what, seen.hint)
+        else:
+            yield _check("notices", "ok", seen)
 
 
 def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Check]:
@@ -103,7 +117,9 @@ def _of_store(session: Session, configured: Settings, used: Used) -> Iterator[Ch
         yield _check("store", "ok", vault.describe())
     yield from _tried("server", _risks(vault))
     yield from _tried("key", _tokens(vault, used))
+    yield from _tried("policies", _policies(vault))
     yield from _tried("journal", _journal(vault, used))
+    yield from _tried("audit", _audit(vault))
 
 
 def _risks(vault: Vault) -> Iterator[Check]:
@@ -125,7 +141,8 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             endpoints = used.setdefault(token.provider or vault.providers.default, set())
             if token.status is Status.OK and token.issuer:
                 endpoints.add(token.issuer)
-        if count := sum(len(row.renewal.to_revoke) for row in vault.due(EVER, closed.append)):
+        due = vault.due(time.time() + _DAY, closed.append)  # by whatever clock
+        if count := sum(len(row.renewal.to_revoke) for row in due):
             text = f"the provider has not confirmed {counted(count, 'revocation', 'revocations')}"
             yield _check("revocations", "warning", text, "tokenkeep sweep")
         dead = vault.iter_tokens(status=Status.LOGIN_NEEDED, on_error=closed.append)
@@ -134,6 +151,24 @@ def _tokens(vault: Vault, used: Used) -> Iterator[Check]:
             yield _check("tokens", "warning", text, LOGIN_AGAIN)
         if not closed:
             yield _check("key", "ok", "opens the store" + (" and its tokens" if used else ""))
+
+
+def _policies(vault: Vault) -> Iterator[Check]:
+    """Say which policies hold, and which each process has that goes on for long."""
+    ruled = vault.ruled
+    if ruled.at is None:
+        return
+    version, is_applied = ruled.policies.version, vault.is_applied
+    rules = counted(len(ruled.policies.rules), "policy", "policies")
+    text = f"{rules}, version {version}, set {moment(ruled.at)} by {ruled.by}"
+    text += "" if is_applied else "; the next sweep looks at each token once"
+    yield _check("policies", "ok", text, None if is_applied else "tokenkeep sweep")
+    for reader in vault.policy_readers():
+        is_late = reader.version != version and time.time() > ruled.at + TAKEN_UP
+        text = f"{reader.process} has version {reader.version}, as it said {moment(reader.at)}"
+        hint = "If it still runs, start it again: it should have taken them up within a minute"
+        state = "warning" if is_late else "ok"
+        yield _check("policies", state, text, hint if is_late else None)
 
 
 def _journal(vault: Vault, used: Used) -> Iterator[Check]:
@@ -145,6 +180,18 @@ def _journal(vault: Vault, used: Used) -> Iterator[Check]:
         vault.journal.prepare()
     if not waiting:
         yield _check("journal", "ok", "nothing waits to be saved")
+
+
+def _audit(vault: Vault) -> Iterator[Check]:
+    """Say where the audit goes, and whether it can be written. Nothing if it goes nowhere."""
+    where = vault.audit.describe()
+    if where is None:
+        return
+    if missed := vault.audit.examine():
+        text = f"{where}: {counted(missed, 'deed', 'deeds')} could not be written"
+        yield _check("audit", "warning", text, "The next line tells; look into the log for why")
+    else:
+        yield _check("audit", "ok", f"goes to {where}")
 
 
 def _rotates(providers: Providers, name: str) -> bool:

@@ -16,7 +16,7 @@ from tokenkeep.cli.session import Session, counted, listed, pass_session
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
-    default=8,
+    default=32,
     show_default=True,
     help="How many calls to providers may be under way at once.",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenkeep.cli.description import describe
+from tokenkeep.cli.filters import whole_name
 from tokenkeep.cli.session import (
     Columns,
     Session,
@@ -21,7 +22,7 @@ from tokenkeep.cli.session import (
     told_last,
 )
 from tokenkeep.cli.tokens import confirm, ended_in_words, meant, says_which
-from tokenkeep.token import Status
+from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ _DRAWN = {"outcome": 9, "id": 11, "user": 28, "why": 0}
 _WORDS = {"confirmed": "confirmed", "unknown": "not known to the provider", "pending": "pending"}
 _OUTCOMES = (*_WORDS, "planned")
 _FACTS = ("id", "user", "client_id", "provider", "data_center", "environment")
+_ASKED = ("user", "client_id", "provider", "environment", "data_center")
 _TRY_AGAIN = 5
 
 _WITH_ALL = ("organisation", "provider", "state", "everything", "dry_run", "yes")
@@ -81,6 +83,8 @@ def _revoke_all(session: Session, *, dry_run: bool, yes: bool, **given: Any) -> 
     everything = given.pop("everything")
     if any(each is not None for each in given.values()) is everything:
         raise click.UsageError("Say what the tokens have in common, or --everything; not both")
+    asked = Token(**{name: given[name] for name in _ASKED})
+    given["user"] = whole_name(session, asked) or asked.user
     state = given.pop("state")
     wanted = {"tenant": given.pop("organisation"), "status": state and Status(state), **given}
     revoke_all = partial(session.keeper().revoke_all, everything=everything, **wanted)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from itertools import count
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len, set_cell_size  # a letter may take two places on a terminal
 
 from tokenkeep import errors
 from tokenkeep.backends import file_of
 from tokenkeep.cli.secrets_in import expect_no_password
 from tokenkeep.errors import visible
 from tokenkeep.lookup import trimmed
+from tokenkeep.policy import seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
@@ -34,6 +37,9 @@ _COLORS = {
 
 Columns = dict[str, int]
 """The fields of a listing, with their widths on a terminal; 0 is as wide as it is, at the end."""
+
+_LOOKED_AT, _LEAST = 100, 8
+"""Rows by which a listing is fitted to a terminal; places that its last column has in any case."""
 
 _TOLD = ("renewal_failed: ", "login_needed: ", "unreadable: ")
 """How the log begins to tell of what a command's own result or error says too."""
@@ -88,7 +94,9 @@ class Session:
         """Return what hands out the tokens of the store; as `vault`."""
         from tokenkeep.keeper import Keeper
 
-        return Keeper(self.vault())
+        keeper = Keeper(self.vault())
+        click.get_current_context().call_on_close(keeper.close)
+        return keeper
 
     @property
     def draws(self) -> bool:
@@ -109,11 +117,19 @@ class Session:
         if not self.quiet:
             click.echo(visible(sentence), err=True)
 
-    def facts(self, found: object, words: Mapping[str, str | None]) -> None:
-        """Print names and values, in words for people, where what is None is left out."""
+    def facts(self, found: object, words: Mapping[str, str | Sequence[str] | None]) -> None:
+        """
+        Print names and values, in words for people, where what is None is left out.
+
+        What has several values has a line for each.
+        """
         form = "{:22}{}" if self.draws else "{}\t{}"
-        said = ((name, visible(word)) for name, word in words.items() if word is not None)
-        self.answer("\n".join(form.format(*each) for each in said), found)
+        said = [
+            form.format("" if at and self.draws else name, visible(word))
+            for name, its in words.items()
+            for at, word in enumerate([its] if isinstance(its, str) else its or ())
+        ]
+        self.answer("\n".join(said), found)
 
     def rows(self, columns: Columns, found: Iterable[Mapping[str, Any]]) -> None:
         """
@@ -133,6 +149,27 @@ class Session:
             else:
                 line = "\t".join(_cell(each[name]) for name in columns)
             sys.stdout.write(f"{line}\n")
+
+    def fitted(
+        self, columns: Columns, found: Iterable[Mapping[str, Any]], drops: Sequence[str]
+    ) -> tuple[Columns, Iterable[Mapping[str, Any]]]:
+        """
+        Return a listing with the columns that a terminal has room for; in a pipe with all.
+
+        Those in *drops* go first, in this order, until the last column has room for what is in
+        the first hundred rows, or half of the terminal; it gets what there is.
+        """
+        if not self.draws:
+            return columns, found
+        rest, left, last = iter(found), dict(columns), list(columns)[-1]
+        first = list(islice(rest, _LOOKED_AT))
+        terminal = shutil.get_terminal_size().columns
+        room = min(max((cell_len(_cell(each[last])) for each in first), default=0), terminal // 2)
+        for name in drops:
+            if _taken(left) + room > terminal:
+                left.pop(name, None)
+        left[last] = max(terminal - _taken(left), _LEAST)
+        return left, chain(first, rest)
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Callable[[], None]]:
@@ -167,6 +204,11 @@ def missing(url: str) -> str | None:
     return f"no file {path}"
 
 
+def _taken(columns: Columns) -> int:
+    """Return how wide all columns but the open one are, with the blanks between them."""
+    return sum(width + 1 for width in columns.values() if width)
+
+
 def _cell(value: object) -> str:
     return "" if value is None else visible(str(value))
 
@@ -177,10 +219,12 @@ def _drawn(columns: Columns, row: Mapping[str, Any]) -> str:
     for name, width in columns.items():
         is_time = name.endswith("_in") and not isinstance(row[name], str)
         cell = _cell(time_left(row[name]) if is_time else row[name])
-        if width and len(cell) > width:  # an id is known by how it begins
-            cell = cell[:width] if name.endswith("id") else f"{cell[: width - 1]}~"
+        if width and cell_len(cell) > width:  # an id is known by how it begins
+            is_id = name.endswith("id")
+            cell = set_cell_size(cell, width if is_id else width - 1) + ("" if is_id else "~")
         color = None if "NO_COLOR" in os.environ else _COLORS.get(cell)
-        line += click.style(cell.ljust(width), fg=color) + " "
+        padded = cell + " " * (width - cell_len(cell))
+        line += (click.style(padded, fg=color) if color else padded) + " "
     return line.rstrip()
 
 
@@ -213,6 +257,14 @@ def time_left(seconds: float | None) -> str | None:
         if seconds >= size * 2 or (seconds >= size and unit == "min"):
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+def span(text: str) -> float:
+    """Return an option's time span in seconds."""
+    try:
+        return seconds_of(text)
+    except errors.ConfigurationError as exc:
+        raise click.BadParameter(str(exc)) from exc
 
 
 def pass_session(command: Callable[..., None]) -> Callable[..., None]:

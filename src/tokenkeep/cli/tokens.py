@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenkeep.cli.description import FIELDS, describe, in_words, named, place, summary
-from tokenkeep.cli.session import Columns, Session, filled, pass_session, time_left, told_last
+from tokenkeep.cli import completion
+from tokenkeep.cli.description import describe, in_words, lived, named, summary
+from tokenkeep.cli.filters import matching, whole_name
+from tokenkeep.cli.life import told
+from tokenkeep.cli.session import (
+    Columns,
+    Session,
+    filled,
+    listed,
+    pass_session,
+    time_left,
+    told_last,
+)
+from tokenkeep.clock import moment
 from tokenkeep.errors import AmbiguousLookup, StoreTampered, visible
 from tokenkeep.store import not_found
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tokenkeep.ending import Planned
     from tokenkeep.keeper import Keeper
     from tokenkeep.vault import Vault
 
-_FIELDS: Columns = dict.fromkeys(FIELDS, 0)
-_DRAWN = {"id": 11, "place": 12, "status": 12, "expires_in": 7, "refresh_expires_in": 7, "user": 0}
-"""What fits into 80 columns."""
-
+_LIVED: Columns = dict.fromkeys(("id", "user", "told"), 0)
+_PLANNED: Columns = {"id": 11, "what": 7, "since": 20, "why": 20, "user": 0}
 _SHORTEST_PREFIX = len("tk_0123")
 _NARROWING = ("client_id", "environment", "data_center")
 _OPTIONS = (
-    ("--user", "EMAIL:ZGID", "Whose, as the SDK says it."),
+    ("--user", "EMAIL[:ZGID]", "Whose, as the SDK says it."),
     ("--client-id", "ID", "Only of this client."),
     ("--environment", "NAME", "Only of this environment."),
     ("--data-center", "NAME", "Only of this data centre."),
@@ -38,8 +50,12 @@ _OPTIONS = (
 def says_which(command: Callable[..., None]) -> Any:
     """Give a command the options that say which token; `meant` takes them."""
     for name, metavar, text in reversed(_OPTIONS):
-        command = click.option(name, metavar=metavar, type=filled, help=text)(command)
-    return click.argument("token_id", metavar="[ID]", required=False, type=filled)(command)
+        given: dict[str, Any] = {"metavar": metavar, "help": text, "type": filled}
+        if name == "--user":
+            given["shell_complete"] = completion.users
+        command = click.option(name, **given)(command)
+    given = {"metavar": "[ID]", "required": False, "type": filled}
+    return click.argument("token_id", shell_complete=completion.ids, **given)(command)
 
 
 def meant(
@@ -55,7 +71,7 @@ def meant(
     if bool(asked.id) == bool(asked.user):
         raise click.UsageError("Say which token, by an ID or by --user EMAIL:ZGID")
     try:
-        return find(session.vault(), asked)
+        return find(session, asked)
     except StoreTampered as exc:
         token = Token(id=exc.token_id)
         if not even_closed or token != asked:
@@ -80,16 +96,20 @@ def selects_token(command: Callable[..., None], *, even_closed: bool = False) ->
     return run
 
 
-def find(vault: Vault, asked: Token) -> Token:
+def find(session: Session, asked: Token) -> Token:
     """
     Return the stored token that is meant, whatever its status.
 
     By its id, or by how that begins, as listings on a terminal show ids. It has to begin with
-    ``tk_``: anything else may be somebody's own id. `TokenNotFound` says what was asked for.
+    ``tk_``: anything else may be somebody's own id. By its user, or by the e-mail address of the
+    only user who has it. `TokenNotFound` says what was asked for.
     """
+    vault = session.vault()
     given = {f"--{name.replace('_', '-')}": getattr(asked, name) for name in _NARROWING}
     try:
         found = vault.find_token(asked) or _begun(vault, asked)
+        if found is None and (whole := whole_name(session, asked)):
+            found = vault.find_token(asked.but(user=whole))
     except AmbiguousLookup as exc:
         for option in given:
             exc.hint = str(exc.hint).replace(option[2:].replace("-", "_"), option)
@@ -116,31 +136,48 @@ def _begun(vault: Vault, asked: Token) -> Token | None:
     return vault.find_token(asked.but(id=begun[0].id)) if begun else None
 
 
-@click.command("list")
-@pass_session
-def list_tokens(session: Session) -> None:
-    """
-    List the stored tokens.
-
-    In a pipe one line each, tab-separated: id, user, provider, data centre,
-    environment, status, and the seconds that the access token and the login
-    have left, where that is known.
-    """
-    clock, columns = session.keeper().clock, _DRAWN if session.draws else _FIELDS
-    with told_last() as troubles:
-        tokens = session.vault().iter_tokens(on_error=troubles.append)
-        found = (summary(each, clock.now()) for each in tokens)
-        if session.draws:
-            found = (each | {"place": place(each)} for each in found)
-        session.rows(columns, found)
-
-
 @click.command()
 @selects_token
 def show(session: Session, keeper: Keeper, token: Token) -> None:
     """Show all about a token that is not secret."""
-    found = describe(keeper, token)
-    session.facts(found, {name: in_words(name, found[name]) for name in found})
+    found, lived = describe(keeper, token), told(token.history, keeper.clock.now())
+    words = {name: in_words(name, found[name]) for name in found if name != "history"}
+    session.facts(found, {**words, "history": lived})
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Of all tokens, or all that the options leave.")
+@says_which
+@pass_session
+def history(session: Session, token_id: str | None, *, every: bool, **given: Any) -> None:
+    """
+    Tell what happened to a token: the last 16 events, a run of the same as one.
+
+    With --json for export: one document, with --all one a line.
+    """
+    now = session.keeper().clock.now()
+    if not every:
+        token = meant(session, token_id, given)
+        said = "\n".join(visible(each) for each in told(token.history, now))
+        session.answer(said, lived(token))
+        return
+    if token_id:
+        raise click.UsageError("An ID is one token, --all is all that the options leave")
+    with told_last() as troubles:
+        tokens = matching(session.vault(), Token(**given), on_error=troubles.append)
+        if session.draws:
+            for each in tokens:
+                lines = [named(each), *(f"  {sentence}" for sentence in told(each.history, now))]
+                session.answer("\n".join(map(visible, lines)), None)
+            return
+        lives = (lived(each) for each in tokens)
+        if not session.json:
+            lives = (
+                lived(each) | {"told": sentence}
+                for each in tokens
+                for sentence in told(each.history, now)
+            )
+        session.rows(_LIVED, lives)
 
 
 @click.command()
@@ -156,10 +193,10 @@ def token(session: Session, keeper: Keeper, token: Token, *, header: bool) -> No
     access = valid.access_token or ""
     authorization = f"{keeper.providers.of(valid).authorization_scheme} {access}"
     facts = describe(keeper, valid)
-    told = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
+    good_for = {name: facts[name] for name in ("api_domain", "expires_at", "expires_in")}
     session.answer(
         f"Authorization: {authorization}" if header else access,
-        {"access_token": access, "authorization": authorization, **told},
+        {"access_token": access, "authorization": authorization, **good_for},
     )
 
 
@@ -197,27 +234,50 @@ def delete(session: Session, keeper: Keeper, token: Token, *, yes: bool) -> None
     """
     confirm(f"Delete {visible(named(token))}?", yes=yes)
     was = keeper.delete(str(token.id)) or token
-    told = named(was)
+    name = named(was)
     if was.renewal.to_revoke:
-        told = ended_in_words(was)
+        name = ended_in_words(was)
     elif was.status is not Status.REVOKED and was.refresh_token:
-        told += "; it was not revoked and goes on working at the provider"
-    session.tell(f"Deleted {told}", _deleted(keeper, was))
+        name += "; it was not revoked and goes on working at the provider"
+    session.tell(f"Deleted {name}", _deleted(keeper, was))
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would happen to which token.")
 @pass_session
-def sweep(session: Session) -> None:
+def sweep(session: Session, *, dry_run: bool) -> None:
     """
-    Tidy up after crashes and outages; run it now and then.
+    Tidy up after crashes and outages, and end what policies say; run it now and then.
 
-    Saves answers that could not be saved, finishes revocations, drops what
-    first logins and ids of deleted tokens have left behind.
+    Saves answers that could not be saved, finishes revocations, tells of tokens
+    that died and of outages, drops what first logins and ids of deleted tokens
+    have left behind.
     """
+    if dry_run:
+        foresee(session, session.keeper().planned())
+        return
     with told_last() as troubles:
         with session.progress("Sweeping"):
             swept = asdict(session.keeper().sweep(on_error=troubles.append))
         session.tell(", ".join(f"{name}: {count}" for name, count in swept.items()), swept)
+
+
+def foresee(session: Session, planned: Iterable[Planned]) -> None:
+    """List what would happen to tokens, and how many in all; nothing is changed."""
+    counts = Counter[str]()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for each in planned:
+            counts[each.what] += 1
+            facts = {"id": each.token.id, "user": each.token.user, "what": each.what}
+            since = each.since if session.json else moment(each.since)
+            yield facts | {"why": each.why, "since": since}
+
+    session.rows(_PLANNED, rows())
+    if session.json:
+        session.answer("", {"dry_run": True, "tokens": counts})
+    else:
+        session.note(f"{listed(counts) or 'nothing'}. Dry run, nothing was changed.")
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokenkeep import saving
+from tokenkeep import notices, saving
 from tokenkeep.lookup import FIXED
 from tokenkeep.token import Status, Token
 
@@ -86,7 +86,7 @@ def arrived(row: Token) -> Token:
     """Return a row that nobody in the target renews, or has looked for others of, yet."""
     # Given from outside: the source's store may go on with it.
     own = {"claim": None, "renewed_at": None, "renewed_by": None}
-    return row.with_renewal(**own, given=True)
+    return row.with_renewal(**own, given=True, notice=notices.moved(row.renewal.notice))
 
 
 def _meets(row: Token, there: Token) -> bool:

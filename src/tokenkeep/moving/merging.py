@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -105,8 +106,15 @@ class Merge:
         """
         self._rule(dry_run=dry_run)
         rows = self._source.rows(self._clock.now(), self._target.providers)
-        while page := list(islice(rows, _PAGE)):
-            yield from self._steps(page, dry_run=dry_run)
+        counts = Counter[str]()
+        try:
+            while page := list(islice(rows, _PAGE)):
+                for step in self._steps(page, dry_run=dry_run):
+                    counts[step.action.value] += 1
+                    yield step
+        finally:
+            if counts and not dry_run:
+                self._target.audit.note("merged", source=self._source.describe(), rows=counts)
 
     def _rule(self, *, dry_run: bool) -> None:
         """Give the target the source's policies: before the rows, or some would live for ever."""
@@ -175,8 +183,8 @@ class Merge:
         verdict = self._judged(gone, self._look(gone))
         if verdict.action is not Action.UPDATE:
             return None
-        for each in () if dry_run else verdict.writes:
-            self._target.swap(each)
+        if not dry_run:
+            self._write(verdict)
         reason = "deleted in the source"
         return Step(row=row, action=verdict.action, reason=reason, stored=verdict.there)
 
@@ -197,8 +205,14 @@ class Merge:
             return verdict, verdict.there
         if verdict.action is Action.NEW:
             return verdict, self._target.adopt(arrived(row))
-        written = [self._target.swap(each) for each in verdict.writes]
+        written = self._write(verdict)
         return verdict, written[0] if written else verdict.there
+
+    def _write(self, verdict: Verdict) -> list[Token]:
+        written = [self._target.swap(each) for each in verdict.writes]
+        for each in written:
+            self._target.audit.note("updated", each, status=each.status.value)
+        return written
 
     def _judged(self, row: Token, found: Sequence[Token]) -> Verdict:
         revokes_grant = self._target.revokes_grant(row)

@@ -38,6 +38,10 @@ class CSVFile(OfficialSource):
         self._path = path
         next(self.lines(), None)  # refuses what is no such file
 
+    def describe(self) -> str:
+        """See `Source.describe`."""
+        return f"the file {self._path}"
+
     def lines(self) -> Lines:
         """See `OfficialSource.lines`; they count from 2, the header is the first."""
         path = self._path
@@ -122,6 +126,7 @@ def export_csv(
                     lines.writerow(_row(counts["exported"], best))
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
+    store.audit.note("exported", file=str(path.absolute()), tokens=counts)
     return counts
 
 

@@ -34,6 +34,10 @@ class Table(OfficialSource):
         self._select = f"SELECT {_COLUMNS} FROM `{name}` ORDER BY {order}"  # noqa: S608  # quoted
         self._rows(" LIMIT 1")  # refuses what is no such table
 
+    def describe(self) -> str:
+        """See `Source.describe`."""
+        return f"the table {self._database.table} in {self._database.name}"
+
     def lines(self) -> Lines:
         """See `OfficialSource.lines`."""
         # At once: of one that others write, pages would miss a row, and have another twice.

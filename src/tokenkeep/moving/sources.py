@@ -48,6 +48,10 @@ class Row:
 class Source(ABC):
     """Tokens, which are only read."""
 
+    def describe(self) -> str:
+        """Return where they are, for people: a path or an address, and no password."""
+        return f"a {type(self).__name__}"
+
     @property
     def policies(self) -> Policies:
         """What they are held to there."""
@@ -75,6 +79,10 @@ class StoreSource(Source):
 
     def __init__(self, store: Vault) -> None:
         self.store = store
+
+    def describe(self) -> str:
+        """See `Source.describe`."""
+        return self.store.describe()
 
     @property
     def policies(self) -> Policies:

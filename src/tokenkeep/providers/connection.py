@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import os
 import ssl
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.util import Url, parse_url
 
 from tokenkeep.errors import ConfigurationError
 from tokenkeep.providers.address import PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -42,6 +46,35 @@ def connection_to(address: Url, timeout: float) -> HTTPConnection:
     headers = {"Proxy-Authorization": basic(unquote(proxy.auth))} if proxy.auth else None
     connection.set_tunnel(host, port, headers)
     return connection
+
+
+def connection_at(address: Url, places: Sequence[str], timeout: float) -> HTTPConnection:
+    """Return a connection to no other of a host's addresses than these; through no proxy."""
+    host, port = str(address.host), address.port or PORTS[str(address.scheme)]
+    if address.scheme == "http":
+        return _At(places, port, timeout=timeout)
+    tls = _tls(*map(os.environ.get, _CA_VARIABLES))
+    name = host.strip("[]")
+    return _AtVerified(places, port, timeout=timeout, ssl_context=tls, server_hostname=name)
+
+
+class _At(HTTPConnection):
+    """A connection to one address after the other, until one can be reached."""
+
+    def __init__(self, places: Sequence[str], *given: Any, **more: Any) -> None:
+        super().__init__(places[0], *given, **more)
+        self._places = places
+
+    def connect(self) -> None:
+        for each in self._places:
+            self.host = each
+            with nullcontext() if each == self._places[-1] else suppress(HTTPError, OSError):
+                super().connect()
+                return
+
+
+class _AtVerified(_At, HTTPSConnection):
+    pass
 
 
 def basic(pair: str) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from urllib3.connection import HTTPConnection
+    from urllib3.util import Url
 
 MAX_BODY = 1_000_000
 """Longest answer that is read, in bytes."""
@@ -79,13 +80,16 @@ def send(
     form: Form,
     timeout: float,
     clock: Callable[[], float] = time.time,
+    *,
+    connect: Callable[[Url, float], HTTPConnection] = connection_to,
+    reads: bool = True,
 ) -> Reply:
     """
     Send one request, and return what comes back.
 
     All of it takes *timeout* seconds at most, on the wall clock; nothing is sent after them. Of a
     GET's form only the headers are sent. The server's clock is compared with *clock*, in epoch
-    seconds.
+    seconds. *connect* makes the connection, see `connection_to`; what is not read has no body.
 
     `ConfigurationError` where nothing may be sent to *url*, *form* can't be sent, or a proxy or CA
     bundle is no use; `ProviderUnavailable` for no connection, no answer in time, or a redirect.
@@ -93,13 +97,13 @@ def send(
     deadline = time.monotonic() + timeout
     address = parse(url)
     named, hint = str(address.netloc), _LATER
-    connection = connection_to(address, timeout / 2)  # the second address of a host has a turn
+    connection = connect(address, timeout / 2)  # the second address of a host has a turn
     if connection.proxy is not None:
         named += f", through the proxy {connection.proxy.netloc},"
         hint += ", and at HTTPS_PROXY, ALL_PROXY (http://user:password@host:port) and NO_PROXY"
     try:
         ask = partial(_ask, connection, method, address.request_uri, form)
-        reply = _exchanged(connection, ask, deadline, clock)
+        reply = _exchanged(connection, ask, deadline, partial(_read, clock) if reads else _status)
     except (OSError, HTTPError, http.client.HTTPException) as exc:
         fault = _fault(exc, timeout)
     except ValueError:
@@ -135,7 +139,7 @@ def _exchanged(
     connection: HTTPConnection,
     ask: Callable[[], None],
     deadline: float,
-    clock: Callable[[], float],
+    read: Callable[[http.client.HTTPResponse], Reply],
 ) -> Reply:
     def connect() -> None:
         connection.connect()
@@ -155,7 +159,7 @@ def _exchanged(
             # urllib3's own logs headers that it can't parse.
             with http.client.HTTPConnection.getresponse(connection) as response:
                 has_end = response.length is not None
-                reply = _read(response, clock())
+                reply = read(response)
     except TimeoutError:
         if reply is None or not reply.body:
             raise
@@ -164,8 +168,12 @@ def _exchanged(
     return reply
 
 
-def _read(response: http.client.HTTPResponse, now: float) -> Reply:
-    body, fault = io.BytesIO(), None
+def _status(response: http.client.HTTPResponse) -> Reply:
+    return Reply(status=response.status, body=b"")
+
+
+def _read(clock: Callable[[], float], response: http.client.HTTPResponse) -> Reply:
+    now, body, fault = clock(), io.BytesIO(), None
     try:
         while body.tell() <= MAX_BODY and body.write(response.read1(_CHUNK)):
             pass

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tokenkeep import holder
+from tokenkeep import holder, notices
 from tokenkeep.decision import counted, may_repeat
 from tokenkeep.errors import (
     ConfigurationError,
@@ -269,7 +269,8 @@ class Attempt:
                 unread = outcomes.unread_entry(held, reply, asked=asked, sent_at=sent_at)
                 self._late.keep_unread(unread, held, exc)
         self._release(held, failure)
-        self._report("renewal_failed", held, kind=failure.kind, error=failure.error)
+        about = {"kind": failure.kind, "error": failure.error, "count": failure.count}
+        self._report("renewal_failed", held, **about)
 
     def _answered(self, held: Token, asked: Token, answer: Answer, sent_at: float) -> Token | None:
         if answer.clock_offset is not None:
@@ -326,11 +327,11 @@ class Attempt:
                 self._release(held)  # if it was another row's
                 return taken
             else:
-                gone = died(
-                    stored, Status.LOGIN_NEEDED, self._clock.now(), holder.name(holder.me())
-                )
+                now = self._clock.now()
+                gone = died(stored, Status.LOGIN_NEEDED, now, holder.name(holder.me()))
+                notice = notices.died(stored.renewal.notice, now, failure.error)
                 with suppress(StoreConflict):
-                    written = self._store.swap(gone.with_renewal(failure=failure))
+                    written = self._store.swap(gone.with_renewal(failure=failure, notice=notice))
                     self._report("login_needed", written, error=failure.error)
                     raise outcomes.dead(written)
             if self._clock.monotonic() >= self._deadline:

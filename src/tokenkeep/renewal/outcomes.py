@@ -22,6 +22,7 @@ from tokenkeep.errors import (
     TokenRevoked,
 )
 from tokenkeep.journal import Entry, packed
+from tokenkeep.notices import recovered
 from tokenkeep.policy import ended_by
 from tokenkeep.saving import rotated
 from tokenkeep.token import Failure, Status, Token
@@ -151,6 +152,7 @@ def renewed(stored: Token, entry: Entry) -> Token:
             lifetime=entry.lifetime,
             renewed_by=by,
             renewed_at=entry.answered_at,
+            notice=recovered(stored.renewal.notice, entry.answered_at),
         )
         .having("renewed", entry.answered_at, by)
     )
