@@ -63,9 +63,22 @@ def test_copy_and_again(*, run, run_json, tokens, other, tmp_path, environment):
     said = (0, "", "4 new. FROM was left as it is.\n")
     assert said == (done.exit_code, done.stdout, done.stderr)
     assert "4 already there" in again.stderr
-    told = {"dry_run": False, "rows": {"already there": 4}}
+    told = {"dry_run": False, "rows": {"already there": 4}, "policies": None}
     assert told == run_json("copy", "env:OLD")
     assert {each.id for each in tokens} == {each.id for each in other.get_tokens()}
+
+
+def test_policies_go_along(run, run_json, tokens, store, other):  # noqa: ARG001
+    """It says whose policies hold in TO, where that is a question."""
+    rule = tokenkeep.Policy(name="sessions", max_session=3600.0)
+    store.set_policies(tokenkeep.Policies([rule]))
+
+    told = run("copy", "configured", URL).stderr
+    assert "FROM's policies go along" in told
+    assert "policies" not in run("copy", "configured", URL).stderr
+    other.set_policies(tokenkeep.Policies())
+    assert "TO keeps its own policies" in run("copy", "configured", URL).stderr
+    assert "target" == run_json("copy", "configured", URL)["policies"]
 
 
 def test_what_is_not_copied_is_told(run, tokens, other):

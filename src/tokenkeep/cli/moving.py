@@ -36,6 +36,11 @@ _STEPS: Columns = {"source_id": 11, "user": 20, "action": 13, "reason": 0}
 _DRY_RUN = click.option(
     "--dry-run", is_flag=True, help="Only say what would be done; nothing is written."
 )
+_OF_POLICIES = {
+    "source": "FROM's policies go along: TO has had none.",
+    "target": "TO keeps its own policies, which are not FROM's.",
+}
+
 _REPLACE = click.option(
     "--replace", is_flag=True, help="Let another login take the stored one's place."
 )
@@ -101,6 +106,7 @@ def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: 
     target = session.open("memory:" if dry_run and missing(to) else to, make=not dry_run)
     kind = source.kind if isinstance(source, OfficialSource) else None
     counts = Counter[str]()
+    merging = Merge(source, target, replace=replace)
 
     def rows(steps: Iterator[Step]) -> Iterator[dict[str, Any]]:
         for step in steps:
@@ -113,16 +119,19 @@ def merge(session: Session, source: Source, to: str, *, dry_run: bool, replace: 
 
     with (
         session.progress("Importing" if kind else "Copying") as move,
-        closing(Merge(source, target, replace=replace).steps(dry_run=dry_run)) as steps,
+        closing(merging.steps(dry_run=dry_run)) as steps,
     ):
         session.rows({"row": 4} | _STEPS if kind else _STEPS, rows(steps))
     if session.json:
-        session.answer("", {"dry_run": dry_run, "rows": counts})
+        said = {"dry_run": dry_run, "rows": counts}
+        session.answer("", said if kind else said | {"policies": merging.policies})
     else:
         what = listed({each.value: counts[each] for each in Action}) or "nothing"
         left = "The source was left as it is" if kind else "FROM was left as it is"
         left = "Dry run, nothing was written" if dry_run else left
         session.note(f"{kind + ': ' if kind else ''}{what}. {left}.")
+        if merging.policies:
+            session.note(_OF_POLICIES[merging.policies])
     if counts[Action.FAILED]:
         click.get_current_context().exit(1)
 

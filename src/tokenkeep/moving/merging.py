@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenkeep.clock import Clock
 from tokenkeep.errors import (
@@ -65,6 +65,11 @@ class Merge:
         replace: Whether another login of a user takes the place of the target's.
         clock: The time. None means the operating system's.
 
+    Attributes:
+        policies: Whose policies the target has, where the source has some and they are not the
+            same: the ``source``'s, if the target was never given any, else the ``target``'s. None
+            where there is no question, or before `steps`.
+
     Raises:
         ConfigurationError: Both are the same store.
     """
@@ -81,6 +86,7 @@ class Merge:
         self._target = target
         self._replace = replace
         self._clock = clock or Clock()
+        self.policies: Literal["source", "target"] | None = None
 
     def steps(self, *, dry_run: bool = False) -> Generator[Step]:
         """
@@ -93,10 +99,12 @@ class Merge:
             dry_run: Only say what would be done.
 
         Raises:
-            ConfigurationError: As `Source.rows`.
+            ConfigurationError: As `Source.rows`; or the target can't hold to the source's
+                policies: nothing is written then.
             StoreError: As `Source.rows`, before or after; or the target can't
                 be read or written.
         """
+        self._rule(dry_run=dry_run)
         rows = self._source.rows(self._clock.now(), self._target.providers)
         counts = Counter[str]()
         try:
@@ -107,6 +115,16 @@ class Merge:
         finally:
             if counts and not dry_run:
                 self._target.audit.note("merged", source=self._source.describe(), rows=counts)
+
+    def _rule(self, *, dry_run: bool) -> None:
+        """Give the target the source's policies: before the rows, or some would live for ever."""
+        theirs, ruled = self._source.policies, self._target.ruled
+        if not theirs or theirs == ruled.policies:
+            return
+        # Who has taken them away there, or has others, meant it.
+        self.policies = "target" if ruled.serial else "source"
+        if self.policies == "source" and not dry_run:
+            self._target.set_policies(theirs)
 
     def _steps(self, page: list[Row], *, dry_run: bool) -> Iterator[Step]:
         """Insert what nothing is like, in one trip; see to all others one by one."""

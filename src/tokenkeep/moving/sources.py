@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from tokenkeep import records
 from tokenkeep.errors import StoreError, telling
+from tokenkeep.policy import NO_POLICIES
 from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokenkeep.errors import TokenKeepError
+    from tokenkeep.policy import Policies
     from tokenkeep.providers import Providers
     from tokenkeep.vault import Vault
 
@@ -50,6 +52,11 @@ class Source(ABC):
         """Return where they are, for people: a path or an address, and no password."""
         return f"a {type(self).__name__}"
 
+    @property
+    def policies(self) -> Policies:
+        """What they are held to there."""
+        return NO_POLICIES
+
     @abstractmethod
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:
         """
@@ -76,6 +83,11 @@ class StoreSource(Source):
     def describe(self) -> str:
         """See `Source.describe`."""
         return self.store.describe()
+
+    @property
+    def policies(self) -> Policies:
+        """See `Source.policies`."""
+        return self.store.ruled.policies
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
