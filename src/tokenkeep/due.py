@@ -59,12 +59,17 @@ def renewed_at(token: Token, now: float, policies: Policies, profile: Profile) -
     # that none of them waits; the others in the second. Spread, or all would be due at once.
     used_at = max(token.last_used_at or 0.0, token.logged_in_at or 0.0)
     half = (advisory - mandatory) / 2
-    begins = token.expires_at - advisory
+    begins, ends = token.expires_at - advisory, token.expires_at - mandatory
+    after = half * _spread(str(token.version))
     if used_at < begins - IN_USE:
-        begins += half
-    at = begins + half * _spread(str(token.version))
-    at = max(at, blocked_until(token, now, profile) or at)
-    return policies.quiet_until(token, at)
+        after += half
+    at = max(begins + after, blocked_until(token, now, profile) or 0.0)
+    quiet = policies.quiet_until(token, at)
+    if quiet == at:
+        return at
+    # At their end all would be due at once: as far apart as before, but no later than a caller
+    # would have to wait for it, unless it has ended by then.
+    return quiet + after if ends < quiet else min(quiet + after, ends)
 
 
 def _spread(version: str) -> float:

@@ -475,8 +475,9 @@ class Keeper(Opened):
             stop: It goes on until this is set, and ends what it has begun. None renews what
                 is due by now, once.
             workers: How many calls to providers may be under way at once.
-            on_error: Called, by any of its threads, for a token that could not be renewed;
-                each is tried again in time. None means that they are only logged.
+            on_error: Called, by any of its threads, for a token that could not be renewed
+                (each is tried again in time), and once if the store can't be used for a while.
+                None means that they are only logged.
 
         Raises:
             ConfigurationError: No policy of the store has ``keep_fresh``.
@@ -488,7 +489,7 @@ class Keeper(Opened):
                 hint='E.g. a file with [[policy]], name = "fresh" and keep_fresh = true, given '
                 "to: tokenkeep policy set FILE",
             )
-        note = on_error or (lambda _: None)
+        note = on_error or _logged
         self.store.apply_policies(note)
         return Freshening(
             self.store,
@@ -617,6 +618,11 @@ class Keeper(Opened):
                 self._on_event(event)
         except Exception as exc:  # noqa: BLE001  # a listener must not cost anybody a token
             events.logger.error("on_event failed at %s: %s", event.name, type(exc).__name__)
+
+
+def _logged(exc: TokenKeepError) -> None:
+    if not isinstance(exc, RenewalError):  # those are, as the event `renewal_failed`
+        events.logger.warning("keep_fresh: %s", exc)
 
 
 def _and_then_raised(told: Iterator[Revoked], troubles: list[TokenKeepError]) -> Iterator[Revoked]:

@@ -141,6 +141,17 @@ class Stage:
         return self.here.store.reread(token.id)
 
 
+class Until(threading.Event):
+    """Is set once a clock shows a time."""
+
+    def __init__(self, clock, ends):
+        super().__init__()
+        self._clock, self._ends = clock, ends
+
+    def is_set(self):
+        return super().is_set() or self._clock.now() >= self._ends
+
+
 def of_another_host(holder):
     """Return what a holder says, as if it were on another host."""
     return json.dumps({**json.loads(holder), "boot": "another", "namespace": "another"})

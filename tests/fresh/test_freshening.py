@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from fresh_stage import DAY, HOUR, MINUTE, NOON, Stage
+from fresh_stage import DAY, HOUR, MINUTE, NOON, Stage, Until, of_another_host
 
 from tokenkeep import (
     Claim,
@@ -103,7 +104,7 @@ def test_budget_first():
 
 
 def test_quiet_hours(stage):
-    """Nothing is renewed ahead in them, who asks is served, and at their end it goes on."""
+    """Nothing is renewed ahead in them, who asks is served, and after their end it goes on."""
     stage.rule(quiet_hours="13:00-15:00")
     ben, ana = stage.login("ben"), stage.login("ana", left=HOUR + 100)
     assert stage.here.keep_fresh().renewed == 1  # before they begin
@@ -113,7 +114,7 @@ def test_quiet_hours(stage):
     assert stage.here.get(id=ana.id).access_token == "new-2"
     stage.clock.advance(2 * HOUR - 20)
     assert stage.here.keep_fresh().renewed == 0
-    stage.clock.advance(20)
+    stage.clock.advance(20 + 4 * MINUTE)
     assert stage.here.keep_fresh().renewed == 2
     assert datetime.fromtimestamp(stage.clock.now(), UTC).hour == 15
     assert stage.stored(ben).expires_at > stage.clock.now()
@@ -371,3 +372,226 @@ def test_suspended(stage):
     assert stage.here.keep_fresh().renewed == 1
     assert stage.here.keep_fresh().renewed == 0
     assert stage.stored(token).expires_at == stage.clock.now() + HOUR
+
+
+def test_renewed_elsewhere(stage):
+    """What another host has claimed since it was read is not counted here, and not waited for."""
+    token = stage.login()
+    assert stage.here.keep_fresh().renewed == 1
+    stage.here.store.swap(stage.stored(token).but(expires_at=stage.clock.now() - 1))
+    due = stage.here.store.some_due
+    claim = Claim(nonce="n", holder=of_another_host(holder.me()), taken_at=NOON, length=20.0)
+
+    def claimed_meanwhile(now, most, on_error=None):
+        rows = due(now, most, on_error)
+        if rows:
+            stage.here.store.some_due = due
+            stage.here.store.swap(rows[0].with_renewal(claim=claim))
+        return rows
+
+    stage.here.store.some_due = claimed_meanwhile
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert len(stage.provider.calls) == 1
+    assert [] == stage.clock.slept
+
+
+def test_left_behind_elsewhere(stage):
+    """What a host that is gone had claimed is taken over within a minute; nothing waits for it."""
+    token = stage.login(left=-1)
+    gone = Claim(nonce="gone", holder=of_another_host(holder.me()), taken_at=NOON, length=20.0)
+    stage.here.store.swap(token.with_renewal(claim=gone))
+    stop = Until(stage.clock, NOON + MINUTE)
+
+    assert stage.here.keep_fresh(stop).renewed == 1
+
+
+def test_budget_and_a_second_call():
+    """After a fault that may pass it is asked once more, but not with a caller's last call."""
+    stage = Stage(mint_limit=3, mint_window=600.0)
+    token = stage.login()
+    stage.here.store.swap(token.with_renewal(mints=(stage.clock.now() - 10,)))
+    stage.provider.trouble = errors.ProviderUnavailable("no sense in it")
+
+    assert stage.here.keep_fresh().failed == 1
+    assert len(stage.provider.calls) == 1
+    assert len(stage.stored(token).renewal.mints) == 2
+
+
+def test_quiet_hours_while_it_runs(stage):
+    """Their begin and end are kept by one that runs through them; what piled up is spread."""
+    stage.rule(quiet_hours="13:00-15:00")
+    begins, ends = NOON + HOUR, NOON + 3 * HOUR
+    for number in range(60):
+        stage.login(f"user{number}", left=HOUR + 20 * number)
+    times = []
+    stage.provider.during = lambda _: times.append(stage.clock.now())
+
+    done = stage.here.keep_fresh(Until(stage.clock, ends + 10 * MINUTE), workers=1)
+
+    after = [at for at in times if at >= ends]
+    assert done.renewed == len(times)
+    assert len(after) == len({*stage.provider.calls}) == 60
+    assert [] == [at for at in times if begins <= at < ends]
+    assert max(Counter(int(at // 10) for at in after).values()) < len(after) / 2
+    assert max(after) < ends + 5 * MINUTE
+
+
+def test_who_waits_after_quiet_hours(stage):
+    """After quiet hours nobody's turn comes later than a caller would have to wait for it."""
+    profile, ends = stage.provider.profile, NOON + 3 * HOUR
+    stage.rule(quiet_hours="13:00-15:00")
+    token, policies = stage.login(left=HOUR), stage.here.store.policies
+    turns = {}
+    for left in (0, 70, 100, 200):
+        each = token.but(expires_at=ends + left)
+        versions = (each.but(version=f"{number:032x}") for number in range(100))
+        turns[left] = [renewed_at(one, NOON, policies, profile) - ends for one in versions]
+
+    assert 0 < min(turns[0]) < 60 < max(turns[0]) < 120
+    assert 10 == max(turns[70])
+    assert 40 == max(turns[100])
+    assert max(turns[200]) < 120
+
+
+def test_public_client(stage):
+    """A client without a secret is renewed like any other."""
+    assert stage.login().client_secret is None
+
+    assert stage.here.keep_fresh().renewed == 1
+
+
+def test_without_the_provider(stage):
+    """Of one that is away no more than two calls a minute are made, whatever is due; then all."""
+    for number in range(50):
+        stage.login(f"user{number}")
+    stage.provider.trouble = errors.ProviderUnavailable("no", answered=False, passing=False)
+
+    stage.here.keep_fresh(Until(stage.clock, NOON + 20 * MINUTE))
+
+    assert 20 / 2 < len(stage.provider.calls) <= 20 * 2
+    stage.provider.trouble = None
+    stage.clock.advance(MINUTE)
+    assert stage.here.keep_fresh().renewed == 50
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        errors.ProviderUnavailable("Status 503"),
+        errors.ProviderRefused("The client is refused", error="invalid_client"),
+    ],
+    ids=["errors", "refuses the client"],
+)
+def test_one_that_answers_with_errors(stage, trouble):
+    """A provider that fails for whoever comes is left alone, too; another client's go on."""
+    for number in range(50):
+        stage.login(f"user{number}")
+    stage.provider.trouble = trouble
+    stage.here.keep_fresh(Until(stage.clock, NOON + 15 * MINUTE), workers=1)
+
+    assert 15 < len(stage.provider.calls) < 100  # of 900
+    stage.provider.trouble = None
+    stage.login("other", client_id="another")
+    stage.here.keep_fresh(Until(stage.clock, stage.clock.now() + 10))
+    assert "other" in stage.provider.calls[-51:]
+
+
+def test_one_bad_token(stage):
+    """A token that always fails holds the others up in nothing."""
+    stage.login("bad")
+    for number in range(30):
+        stage.login(f"user{number}")
+
+    def fail(token):
+        stage.provider.trouble = (
+            errors.ProviderUnavailable("Status 500") if token.user == "bad" else None
+        )
+
+    stage.provider.during = fail
+
+    assert stage.here.keep_fresh(workers=1).renewed == 30
+
+
+def test_misconfigured(stage):
+    """What only another configuration helps is written about now and then, not all the time."""
+    for number in range(5):
+        stage.login(f"user{number}")
+    stage.provider.trouble, told = errors.ConfigurationError("No token endpoint"), []
+
+    stage.here.keep_fresh(Until(stage.clock, NOON + HOUR), on_error=told.append)
+
+    assert 5 * 5 <= len(stage.provider.calls) == len(told) <= 5 * 7
+
+
+def test_what_stays_due_is_not_read_all_the_time(stage, monkeypatch):
+    """Many that are due to something else are looked at the more seldom the longer it takes."""
+    looks, due = [], stage.here.store.due
+
+    def slow(now, on_error=None):
+        looks.append(now)
+        time.sleep(0.5)
+        return due(now, on_error)
+
+    monkeypatch.setattr(stage.here.store, "due", slow)
+
+    stage.here.keep_fresh(Until(stage.clock, NOON + 2 * MINUTE))
+
+    assert 9 <= len(looks) <= 26  # every ten seconds, more or less by half
+
+
+def test_a_handler_may_set_it(stage):
+    """It never waits within the event, whose lock a signal handler would wait for for ever."""
+
+    class Unwaited(Until):
+        def wait(self, timeout=None):
+            raise AssertionError(timeout)
+
+    assert stage.here.keep_fresh(Unwaited(stage.clock, NOON + MINUTE)).renewed == 0
+
+
+def test_an_error_of_somebody_elses(stage):
+    """What a provider of one's own raises besides ends it, and is not swallowed by a thread."""
+    stage.login()
+    stage.provider.trouble = ZeroDivisionError()
+
+    with pytest.raises(ZeroDivisionError):
+        stage.here.keep_fresh(threading.Event())
+
+
+def test_logged(stage, caplog):
+    """Without `on_error` it is in the log: once for each outage of the store."""
+    stage.login("gone")
+    stage.providers.unknown.add("gone")
+    due, stop = stage.backend.due, Until(stage.clock, NOON + HOUR)
+
+    def away(*args, **kwargs):
+        if NOON + 600 < stage.clock.now() < NOON + 1200:
+            raise StoreUnavailable("The database did not answer")
+        return due(*args, **kwargs)
+
+    stage.backend.due = away
+    stage.here.keep_fresh(stop)
+
+    said = [each.getMessage() for each in caplog.records]
+    assert 1 == sum("keep_fresh: The database did not answer" in each for each in said)
+    assert 1 <= sum("keep_fresh: There is no provider" in each for each in said) <= 7
+
+
+def test_a_store_that_can_only_be_read(stage):
+    """Where nothing can be written nobody is asked, and not each token is tried."""
+    tokens = [stage.login(f"user{number}") for number in range(20)]
+    write, told, tried = stage.backend.write, [], []
+
+    def refused(*args, **kwargs):
+        tried.append(args)
+        raise StoreUnavailable("It may only be read")
+
+    stage.backend.write = refused
+    stage.here.keep_fresh(Until(stage.clock, NOON + 20), on_error=told.append, workers=1)
+
+    assert [] == stage.provider.calls
+    assert len(tried) <= 10
+    assert 1 == len(told)
+    stage.backend.write = write
+    assert stage.here.keep_fresh().renewed == len(tokens)

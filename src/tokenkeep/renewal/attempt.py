@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder, notices
-from tokenkeep.decision import counted, may_repeat
+from tokenkeep.decision import counted, has_spare, may_repeat
 from tokenkeep.errors import (
     ConfigurationError,
     CoolingDown,
@@ -81,7 +81,8 @@ class Ask:
             is left alone after a failure.
         known: The failure that the caller has found. None if there was none.
         ahead: Whether it is a renewal ahead of need: in the caller's own thread, which is one
-            of ours and no daemon, and what goes wrong is raised though the token is still good.
+            of ours and no daemon. What goes wrong is raised though the token is still good, and
+            nothing is waited for: what is returned then is as somebody else has left it.
     """
 
     rejected: str | None = field(default=None, repr=False)
@@ -245,7 +246,9 @@ class Attempt:
         self._clock.sleep(SECOND_CALL * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         now = self._clock.now()
         is_late = self._clock.monotonic() >= self._deadline or not self._is_in_time()
-        if is_late or not may_repeat(self._ask.seen(held), now, profile):
+        asked = self._ask.seen(held)
+        is_spared = self._ask.ahead and not has_spare(asked, now, profile)
+        if is_late or is_spared or not may_repeat(asked, now, profile):
             return None
         # A lost race, or an outcome that is not known, ends it.
         with letting_go(StoreError):

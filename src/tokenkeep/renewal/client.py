@@ -96,6 +96,8 @@ class _Client:
             if self._clock.monotonic() >= self._deadline:
                 return self._old_or(too_slow(self._token, self._profile.wait_timeout))
             if decision.verdict is Verdict.WAIT:
+                if self._ask.ahead:
+                    return self._token  # whoever is at it
                 result = self._wait()
             else:
                 result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
@@ -106,7 +108,8 @@ class _Client:
                 return result
             # While a turn lasted, the token may have been revoked.
             self._read()
-            if decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token):
+            is_good = decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token)
+            if is_good or self._ask.ahead:
                 return self._token
 
     def _decided(self, *, looks: bool = True) -> Decision:
