@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import secrets
 import sys
 import time
@@ -10,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bench_sweep import others as more
 from common import (
     Case,
     access_token,
     folder,
     insert,
+    insert_very_many,
     kept_connection,
     made_up,
     options,
@@ -41,6 +44,8 @@ sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 
 GRACE = 600
 """How long one round may take before the benchmark gives up, in seconds."""
+
+DUE = 2_000
 
 TARGET = 1000
 """How many renewals a second two processes are to make."""
@@ -76,12 +81,21 @@ class Work(NamedTuple):
 
 
 class Took(NamedTuple):
-    """When a process began and ended, by the clock of the machine; its CPU, in seconds."""
+    """When a process began and ended, by the clock of the machine; its CPU, in seconds; in MB."""
 
     began: float
     ended: float
     cpu: float
     done: int
+    peak: float
+
+
+class Round(NamedTuple):
+    """What some processes took: tokens a second, ms of CPU for each, MB of the largest."""
+
+    rate: float
+    cost: float
+    peak: float
 
 
 def renewing(work: Work) -> Callable[[], int]:
@@ -132,7 +146,8 @@ def work_at(work: Work, gate: Any, results: Any) -> None:
         gate.wait(GRACE)
         began, cpu = time.time(), time.process_time()
         done = do()
-        took = Took(began, time.time(), time.process_time() - cpu, done)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        took = Took(began, time.time(), time.process_time() - cpu, done, peak)
     except BaseException:
         gate.abort()  # nobody waits for one that failed
         raise
@@ -140,8 +155,8 @@ def work_at(work: Work, gate: Any, results: Any) -> None:
         results.put(took)
 
 
-def together(work: Work, processes: int) -> tuple[float, float]:
-    """Return how many tokens a second some processes do, and ms of CPU of theirs for each."""
+def together(work: Work, processes: int) -> Round:
+    """Let some processes do it at once."""
     spawn = multiprocessing.get_context("spawn")
     gate, results = spawn.Barrier(processes), spawn.Queue()
     shares = [work._replace(ids=work.ids[each::processes]) for each in range(processes)]
@@ -156,7 +171,8 @@ def together(work: Work, processes: int) -> tuple[float, float]:
     n = sum(each.done for each in took)
     assert n == len(work.ids), (n, len(work.ids))  # each by one of them
     lasted = max(each.ended for each in took) - min(each.began for each in took)
-    return n / lasted, sum(each.cpu for each in took) / n * 1000
+    cost = sum(each.cpu for each in took) / n * 1000
+    return Round(n / lasted, cost, max(each.peak for each in took))
 
 
 def rows(vault: Vault, numbers: Iterable[int]) -> Iterator[tuple[Any, ...]]:
@@ -170,10 +186,10 @@ def rows(vault: Vault, numbers: Iterable[int]) -> Iterator[tuple[Any, ...]]:
         yield to_row(seal(vault, token.having("renewed", now - 3601, "web-3/4711")))
 
 
-def best(rounds: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """Return the highest rate and the least CPU of some rounds."""
-    rates, costs = zip(*rounds, strict=True)
-    return max(rates), min(costs)
+def best(rounds: Iterable[Round]) -> Round:
+    """Return the highest rate, the least CPU and the least memory of some rounds."""
+    rates, costs, peaks = zip(*rounds, strict=True)
+    return Round(max(rates), min(costs), min(peaks))
 
 
 class Store(NamedTuple):
@@ -200,7 +216,8 @@ def filled(url: str, n: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...
 
 
 @contextmanager
-def on_sqlite(path: Path, n: int) -> Iterator[Store]:
+def on_sqlite(path: Path, n: int, beside: int = 0) -> Iterator[Store]:
+    """Make one, with so many rows *beside* that will be due much later, or never."""
     place = path / "tokens.db"
     due, others = filled(f"sqlite:///{place}", n)
     ids = [token_id(row[0]) for row in due]
@@ -213,6 +230,9 @@ def on_sqlite(path: Path, n: int) -> Iterator[Store]:
         db.close()
         insert(place, due)
 
+    db = kept_connection(place)
+    insert_very_many(db, more(beside, due[0]))
+    db.close()
     insert(place, others)
     spoiled = [token_id(row[0]) for row in others]
     yield Store(f"sqlite:///{place}", None, ids, spoiled, renew_all)
@@ -254,7 +274,7 @@ def measured(where: str, store: Store, rounds: int) -> tuple[list[Case], list[Ca
             for _ in range(rounds):
                 store.renew_all()
                 took.append((together(floor, processes), together(ours, processes)))
-            (least_rate, least), (rate, cost) = map(best, zip(*took, strict=True))
+            (least_rate, least, _), (rate, cost, _) = map(best, zip(*took, strict=True))
             name = f"{where}, {processes} process{'es' * (processes > 1)}{', rotates' * rotates}"
             is_judged = processes > 1 and not rotates
             target, met = (TARGET, rate >= TARGET) if is_judged else (None, None)
@@ -263,11 +283,30 @@ def measured(where: str, store: Store, rounds: int) -> tuple[list[Case], list[Ca
     return rates, costs
 
 
+def among(path: Path, n: int, rounds: int) -> tuple[Case, Case]:
+    """Return two cases, the rate and the memory: among *n* other rows, and without them."""
+    found = []
+    for name, beside in (("many", n), ("few", 0)):
+        (path / name).mkdir()
+        with on_sqlite(path / name, DUE, beside) as store:
+            ours = Work("ours", rotates=False, place=store.url, dsn=None, ids=store.due)
+            took = []
+            for _ in range(rounds):
+                store.renew_all()
+                took.append(together(ours, 1))
+            found.append(best(took))
+    many, few = found
+    name = f"{DUE:,} that are due among others"
+    return Case(name, n, many.rate, few.rate), Case(name, n, many.peak, few.peak)
+
+
 def main() -> None:
     from private_servers import ProgramMissing
 
-    given = options(__doc__, rows=2_000)
+    given = options(__doc__, rows=DUE)
     rounds, n = (5, 10_000) if given.full else (2, given.rows)
+    with folder() as path:
+        rate, memory = among(path, 1_000_000 if given.full else 100_000, rounds)
     with folder() as path, on_sqlite(path, n) as store:
         rates, costs = measured("SQLite", store, rounds)
     try:
@@ -276,8 +315,9 @@ def main() -> None:
             rates, costs = rates + more, costs + dear
     except ProgramMissing as exc:
         print(exc, file=sys.stderr)
-    report("renewals a second: more is better", "a second", rates, given)
+    report("renewals a second: more is better", "a second", [*rates, rate], given)
     report("CPU of a renewal, without a server's", "ms", costs, given)
+    report("memory at the peak; floor: without the others", "MB", [memory], given)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,17 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from common import INSERT, Case, folder, kept_connection, made_up, options, report, seal
+from common import (
+    INSERT,
+    Case,
+    folder,
+    insert_very_many,
+    kept_connection,
+    made_up,
+    options,
+    report,
+    seal,
+)
 
 from tokenkeep import Keeper, open_store, saving
 from tokenkeep.backends.base import WIDTH
@@ -75,7 +85,7 @@ class Revoked:
         vault = open_store(f"sqlite:///{path}", make=True)
         self._rows = list(wanted(vault))
         self._db = kept_connection(path)
-        self._fill(others(n - WANTED, self._rows[0]))
+        insert_very_many(self._db, others(n - WANTED, self._rows[0]))
         self._keeper = Keeper(vault, providers=Near())
 
     def once(self) -> tuple[float, float]:
@@ -105,19 +115,6 @@ class Revoked:
     def close(self) -> None:
         self._db.close()
         self._keeper.close()
-
-    def _fill(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Insert very many rows: in one transaction, and the indexes made after it."""
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-        indexes = self._db.execute(query).fetchall()
-        with self._db:
-            self._db.execute("BEGIN")
-            for name, _ in indexes:
-                self._db.execute(f"DROP INDEX {name}")
-            self._db.executemany(INSERT, rows)
-            for _, sql in indexes:
-                self._db.execute(sql)
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def main() -> None:

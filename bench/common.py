@@ -266,6 +266,20 @@ def insert(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
     db.close()
 
 
+def insert_very_many(db: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert very many rows: in one transaction, and the indexes made after it."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    indexes = db.execute(query).fetchall()
+    with db:
+        db.execute("BEGIN")
+        for name, _ in indexes:
+            db.execute(f"DROP INDEX {name}")
+        db.executemany(INSERT, rows)
+        for _, sql in indexes:
+            db.execute(sql)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def record_id(token_id: str) -> str:
     """Return the id of a token's record."""
     return str(records.record_id(token_id))

@@ -30,7 +30,8 @@ def test_once(run, run_json, save, kept, configured):
     assert configured.is_active(kept.reread(token.id).access_token)
 
 
-def test_what_went_wrong(run, save, kept, configured):
+@pytest.mark.usefixtures("kept")
+def test_what_went_wrong(run, save, configured):
     """Who needs a login and what failed is counted; the exit status is that of a service."""
     save(access_token="a", expires_at=time.time() - 1)
     configured.revoke(configured.user)
@@ -62,13 +63,15 @@ def test_no_store(run):
 
 
 @pytest.mark.parametrize("workers", ["0", "257", "x"])
-def test_workers(run, kept, workers):
+@pytest.mark.usefixtures("kept")
+def test_workers(run, workers):
     """So many threads there can't be."""
     assert 2 == run("keep-fresh", "--once", "--workers", workers).exit_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_stopped_while_it_waits(start, kept, number):
+@pytest.mark.usefixtures("kept")
+def test_stopped_while_it_waits(start, number):
     """A service that has nothing to do says that it runs, and stops at once."""
     service = start("keep-fresh")
     said = service.stderr.readline()

@@ -583,7 +583,7 @@ def test_a_store_that_can_only_be_read(stage):
     tokens = [stage.login(f"user{number}") for number in range(20)]
     write, told, tried = stage.backend.write, [], []
 
-    def refused(*args, **kwargs):
+    def refused(*args, **_):
         tried.append(args)
         raise StoreUnavailable("It may only be read")
 
