@@ -186,3 +186,18 @@ def test_the_key_was_rotated_since(host, tmp_path):
 
     assert (1, True) == (refused.status, "wrapped under key" in refused.text)
     assert (0, True) == (done.status, here.ana.id in done.text)
+
+
+def test_the_audit_goes_on(host, tmp_path):
+    """What was revoked since is in its lines; the chain goes on behind them, whole."""
+    here = Restored(host, tmp_path)
+    audit = tmp_path / "audit.jsonl"
+    here.host.environ["TOKENKEEP_AUDIT"] = str(audit)
+    assert here.host.type(f"tokenkeep revoke {here.bo.id}").status == 0
+    (here.host.folder / "revoked-since.txt").write_text(audit.read_text())
+
+    here.put_back()
+    assert "Revoked bo" in here.host.type_page("revoked since")
+
+    done = here.host.type("tokenkeep audit verify")
+    assert (0, True) == (done.status, "2 lines, 1 to 2, whole" in done.text), done.text
