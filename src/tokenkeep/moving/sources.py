@@ -87,7 +87,7 @@ class StoreSource(Source):
     @property
     def policies(self) -> Policies:
         """See `Source.policies`."""
-        return self.store.ruled.policies
+        return self.store.policies
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
