@@ -114,6 +114,19 @@ def test_revoked_since(simple):
         assert not again.store.reread(each.id).renewal.to_revoke
 
 
+def test_deleted_since(simple):
+    """No copy of the newer store can tell; it is dead at the provider, and logged out again."""
+    simple.before.end(simple.bo.id)
+
+    after = simple.put_back()
+    simple.brought_over()
+
+    assert after.store.reread(simple.bo.id).status is Status.OK
+    assert not simple.zoho.is_active(simple.bo.refresh_token)
+    assert "Logged out bo" in simple.host.type(f"tokenkeep logout {simple.bo.id}").text
+    assert after.store.reread(simple.bo.id) is None
+
+
 def test_not_confirmed_since(simple):
     """What the provider had not confirmed is back, and alive: revoked first of all."""
     simple.zoho.faults.add(endpoint="revoke", kind="drop", times=None)
