@@ -47,10 +47,12 @@ Listener = Callable[[Event], None]
 
 def log(event: Event) -> None:
     """Write an event to the log ``tokenkeep``."""
+    level = logging.ERROR if event.name in _LOUD else logging.WARNING
+    level = logging.INFO if event.name in _CALM else level
+    if not logger.isEnabledFor(level):
+        return
     said = ", ".join(f"{key}: {value}" for key, value in event.details.items())
     if event.token_id:
         details = f" ({said})" if said else ""
         said = f"token {event.token_id}, user {event.user or 'not known'}{details}"
-    level = logging.ERROR if event.name in _LOUD else logging.WARNING
-    level = logging.INFO if event.name in _CALM else level
     logger.log(level, "%s: %s", visible(event.name), visible(said))

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokenkeep import holder
@@ -40,6 +39,9 @@ LEFT_ALONE = 30.0
 
 _PAGE = 64
 """Tokens read at once: few, since others are at it as well."""
+
+_MOST_LEFT = 10_000
+"""So many that could not be renewed are remembered, not to be tried again at once."""
 
 _MEASURED = 0.25
 """How long it is measured how busy this process is, in seconds."""
@@ -99,6 +101,7 @@ class Freshening:
         self._me = holder.name(holder.me())
         self._counts: Counter[str] = Counter()
         self._mute: dict[tuple[str | None, str | None], float] = {}
+        self._left: set[str] = set()
         self._lock = threading.Lock()
         self._rows: Iterator[Token] = iter(())
         self._threads: list[threading.Thread] = []
@@ -170,40 +173,53 @@ class Freshening:
             self._start(min(there, self._workers - there), failed)
 
     def _due(self) -> Iterator[Token]:
-        """Yield what is to be renewed now, from anywhere on: not all hosts begin with the same."""
-        now = self._clock.now()
-        first = next(filter(self._is_due, self._store.due(now, self._note, page=1)), None)
-        if first is None:
-            return iter(())
-        begins = renewed_at(first, now, self._store.policies, self._providers.profile_of(first))
-        since = random.uniform(begins or now, now)  # noqa: S311  # no secret
-        behind = self._store.due(now, self._note, since=since, page=_PAGE)
-        before = self._store.due(since, self._note, page=_PAGE)
-        return filter(self._is_due, chain(behind, before))
+        """Yield what is to be renewed now: not all hosts the same at the same time."""
+        self._left.clear()
+        begun: set[str | None] = set()
+        while len(self._left) < _MOST_LEFT:
+            some = self._store.some_due(self._clock.now(), _PAGE, self._note)
+            # Read again while another thread was at it, it looks as if it were due still.
+            some = [row for row in some if row.id not in begun and self._is_due(row)]
+            if not some:
+                break
+            begun = {row.id for row in some} | (begun if len(begun) < _MOST_LEFT else set())
+            yield from some
+        # Behind many that can't be renewed now there may be others.
+        behind = self._store.due(self._clock.now(), self._note)
+        yield from (row for row in behind if row.id not in begun and self._is_due(row))
 
     def _is_due(self, row: Token) -> bool:
         now, policies = self._clock.now(), self._store.policies
         profile = self._providers.profile_of(row)
         local = self._errors.local(row)
         at = renewed_at(local, now, policies, profile)
-        whom = row.provider, row.issuer
-        is_mute = self._mute.get(whom, 0.0) > self._clock.monotonic()
-        return at is not None and at <= now and not is_mute and has_spare(local, now, profile)
+        if at is None or at > now or policies.quiet_until(row, now) > now:
+            return False
+        return has_spare(local, now, profile) and not self._is_left(row)
+
+    def _is_left(self, row: Token) -> bool:
+        """Tell whether a token is not tried again now: it, or its issuer, has just failed."""
+        mute_until = self._mute.get((row.provider, row.issuer), 0.0)
+        return row.id in self._left or mute_until > self._clock.monotonic()
 
     def _freshen(self, row: Token) -> None:
-        if not self._is_due(row) or self._stop.is_set():
+        if self._is_left(row):
             return
         try:
-            fresh = self._renewer.valid(row, Ask(in_thread=True))
-            is_new = fresh.renewal.renewed_at != row.renewal.renewed_at
-            self._counts["renewed"] += is_new and fresh.renewal.renewed_by == self._me
+            fresh = self._renewer.valid(row, Ask(ahead=True))
+            if fresh.version == row.version:
+                self._left.add(str(row.id))
+            elif fresh.renewal.renewed_by == self._me:
+                self._counts["renewed"] += 1
         except PolicyEnded:
-            pass  # for a sweep, or who asks
+            self._left.add(str(row.id))  # for a sweep, or who asks
         except LoginNeeded:
+            self._left.add(str(row.id))
             self._counts["login_needed"] += 1
         except TokenNotFound:
             pass  # deleted meanwhile
         except TokenKeepError as exc:
+            self._left.add(str(row.id))
             self._counts["failed"] += 1
             if isinstance(exc, ProviderUnavailable) and not exc.answered:
                 whom = row.provider, row.issuer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from tokenkeep.backends.base import MARKS
@@ -221,7 +221,7 @@ def _plain(kept: Kept) -> bytes:
         if isinstance(kept, Token):
             return _encode(_fields(kept)).encode()
         if isinstance(kept, Lease):
-            return _encode({"claim": asdict(kept.claim), "login": kept.login}).encode()
+            return _encode({"claim": _shallow(kept.claim), "login": kept.login}).encode()
         if isinstance(kept, Note):
             return _encode({"facts": dict(kept.facts), "until": kept.until}).encode()
         inside = {name: getattr(kept, name) for name in _LEADS}
@@ -241,8 +241,13 @@ def _fields(token: Token) -> dict[str, object]:
         ]
     state = {**token.renewal.unknown, **_said(token.renewal, _NO_STATE)}
     for name in _NESTED.keys() & state.keys():
-        state[name] = asdict(state[name])
+        state[name] = _shallow(state[name])
     return {**inside, "status": token.status.value, "renewal": state}
+
+
+def _shallow(nested: Claim | Failure | Notice) -> dict[str, Any]:
+    # As below: all in it are texts and numbers.
+    return {name: getattr(nested, name) for name in type(nested).__slots__}
 
 
 def _said(kept: Token | Renewal, empty: Token | Renewal) -> dict[str, Any]:

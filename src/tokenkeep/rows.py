@@ -131,14 +131,12 @@ class Rows:
                 return
             after = last
 
-    def due(
-        self, now: float, *, since: float | None = None, page: int = _PAGE
-    ) -> Iterator[Record]:
-        """Yield the records that are due, unopened; those that are *since*, None means all."""
-        after = None if since is None else (since, "")
-        while found := self.backend.due(now, page, after=after):
+    def due(self, now: float) -> Iterator[Record]:
+        """Yield the records that are due, unopened."""
+        after = None
+        while found := self.backend.due(now, _PAGE, after=after):
             yield from found
-            if len(found) < page:
+            if len(found) < _PAGE:
                 return
             after = found[-1].due_at or 0.0, found[-1].id
 

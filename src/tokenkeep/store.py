@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from tokenkeep.audit import Audit
@@ -274,28 +275,17 @@ class Store(TokenStore):
         """Note when a token was last handed out, in epoch seconds, if there is a place for it."""
         del token_id, last_used_at
 
-    def due(
-        self,
-        now: float,
-        on_error: OnError = None,
-        *,
-        since: float | None = None,
-        page: int = 500,
-    ) -> Iterator[Token]:
-        """
-        Yield the tokens with something to do by now, in epoch seconds; deleted ones too.
-
-        Args:
-            now: The time.
-            on_error: As for the whole store.
-            since: Only those that are due since then, in epoch seconds. None means all.
-            page: How many are read at once.
-        """
-        del on_error, since, page
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
+        """Yield the tokens with something to do by now, in epoch seconds; deleted ones too."""
+        del on_error
         for token in self.iter_tokens():
             at = due_at(token, now, self.policies, Profile())
             if at is not None and at <= now:
                 yield token
+
+    def some_due(self, now: float, most: int, on_error: OnError = None) -> list[Token]:
+        """Return at most so many of the tokens that are `due`: not to everybody the same ones."""
+        return list(islice(self.due(now, on_error), most))
 
     def put_off(self, token: Token, now: float) -> None:
         """Note of a token that was due, and that nothing is to do about by now, when there is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections import Counter
 from contextlib import suppress
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from tokenkeep.sealing import KeySource
     from tokenkeep.sinks import Notices
     from tokenkeep.token import Claim
+
+
+_DRAWN_FROM = 8
+"""Of so many times as many records as are wanted, some that are due are drawn."""
 
 
 def _left_out(exc: TokenKeepError) -> None:
@@ -501,16 +506,15 @@ class Vault(Store):
 
     # Tidying up
 
-    def due(
-        self,
-        now: float,
-        on_error: OnError = None,
-        *,
-        since: float | None = None,
-        page: int = 500,
-    ) -> Iterator[Token]:
-        found = self._rows.due(now, since=since, page=page)
-        return self._open(found, {records.ROW, records.ENDED}, on_error)
+    def due(self, now: float, on_error: OnError = None) -> Iterator[Token]:
+        return self._open(self._rows.due(now), {records.ROW, records.ENDED}, on_error)
+
+    def some_due(self, now: float, most: int, on_error: OnError = None) -> list[Token]:
+        found = self.backend.due(now, _DRAWN_FROM * most)
+        begins = random.randrange(max(1, len(found) - most + 1))  # noqa: S311  # no secret
+        drawn = found[begins : begins + most]
+        random.shuffle(drawn)
+        return list(self._open(drawn, {records.ROW}, on_error))
 
     def put_off(self, token: Token, now: float) -> None:
         at = self.due_of(token)

@@ -65,6 +65,32 @@ def forked(call):
     return {**mine[0], "child_status": status}
 
 
+class Service:
+    """Something that goes on in a thread until it is stopped, and what it has done by then."""
+
+    def __init__(self):
+        self.stop, self._threads, self._done = threading.Event(), [], []
+
+    def begin(self, work):
+        self._threads.append(threading.Thread(target=lambda: self._done.append(work(self.stop))))
+        self._threads[-1].start()
+        return {"started": True}
+
+    def end(self):
+        self.stop.set()
+        for thread in self._threads:
+            thread.join()
+        return {"done": sum(self._done)}
+
+
+def sweeping(keeper, stop):
+    """Sweep again and again, and return how many revocations were confirmed."""
+    confirmed = keeper.sweep().revoked
+    while not stop.wait(0.1):
+        confirmed += keeper.sweep().revoked
+    return confirmed
+
+
 def main():
     settings = json.loads(os.environ["WORKER"])
     clock = FakeClock() if settings.get("fake_clock") else Clock()
@@ -75,7 +101,11 @@ def main():
     keeper = Keeper(store, providers=providers, clock=clock)
     token_id = settings["id"]
     get = lambda: keeper.get(id=token_id)  # noqa: E731
+    service = Service()
     do = {
+        "keep fresh": lambda: service.begin(lambda stop: keeper.keep_fresh(stop).renewed),
+        "go on sweeping": lambda: service.begin(lambda stop: sweeping(keeper, stop)),
+        "stop": service.end,
         "get": lambda: result(get),
         "fork": lambda: forked(get),
         "revoke": lambda: result(lambda: keeper.revoke(token_id)),

@@ -68,7 +68,7 @@ class SecretsManagerBackend(AWSBackend):
     """
 
     finds_late = True
-    beats_every = 1800.0  # AWS allows about a hundred versions of a secret a day
+    beats_every: float = 1800.0  # AWS allows about a hundred versions of a secret a day
 
     @without_frames
     def __init__(self, url: str) -> None:

@@ -80,8 +80,8 @@ class Ask:
         insists: Whether to ask even where the provider has rejected the refresh token, or
             is left alone after a failure.
         known: The failure that the caller has found. None if there was none.
-        in_thread: Whether to ask in the caller's own thread, which is one of ours and no
-            daemon: nobody interrupts it, nor waits for it.
+        ahead: Whether it is a renewal ahead of need: in the caller's own thread, which is one
+            of ours and no daemon, and what goes wrong is raised though the token is still good.
     """
 
     rejected: str | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class Ask:
     issuer: str | None = None
     insists: bool = False
     known: Failure | None = None
-    in_thread: bool = False
+    ahead: bool = False
 
     def seen(self, token: Token) -> Token:
         """Return a stored token as this caller would use it."""

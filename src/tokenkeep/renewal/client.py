@@ -150,7 +150,7 @@ class _Client:
 
     def _old_or(self, error: TokenKeepError) -> Token:
         """Return the token as read last while it is still good, else raise."""
-        if self._is_usable(self._token):
+        if self._is_usable(self._token) and not self._ask.ahead:
             return self._token
         if self._ask.seen(self._token).status is not Status.OK:
             raise dead(self._token) from error
@@ -207,7 +207,7 @@ class _Client:
         token_id = str(self._token.id)
         attempt = Attempt(self._parts, self._ask, self._provider, self._deadline)
         token = self._token
-        here = self._ask.in_thread
+        here = self._ask.ahead
         flight = self._flights.start(token_id, lambda: attempt.run(token), here=here)
         if flight is None:
             if self._flights.is_own(token_id):

@@ -1,0 +1,373 @@
+"""Renewals ahead of need: which tokens, when, and what is left alone."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from fresh_stage import DAY, HOUR, MINUTE, NOON, Stage
+
+from tokenkeep import (
+    Claim,
+    ConfigurationError,
+    Keeper,
+    Policies,
+    Policy,
+    Status,
+    StoreUnavailable,
+    Token,
+    errors,
+    holder,
+)
+from tokenkeep.due import renewed_at
+from tokenkeep.stores.list import ListStore
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+def test_no_policy(stage):
+    """Where no policy says which, it says what to do."""
+    stage.here.store.set_policies(Policies())
+
+    with pytest.raises(ConfigurationError, match="keep_fresh = true"):
+        stage.here.keep_fresh()
+
+
+def test_what_is_due(stage):
+    """What will end is renewed, saved and not used by that; what has time is left alone."""
+    soon, later = stage.login("soon"), stage.login("later", left=HOUR)
+
+    done = stage.here.keep_fresh()
+
+    assert (1, 0, 0) == (done.renewed, done.failed, done.login_needed)
+    assert ["soon"] == stage.provider.calls
+    assert stage.stored(soon).access_token == "new-1"
+    assert stage.stored(soon).last_used_at == soon.last_used_at
+    assert stage.stored(later) == later
+    assert stage.here.keep_fresh().renewed == 0
+
+
+def test_only_those_of_the_policy(stage):
+    """Tokens that no rule with keep_fresh is for are left to who asks."""
+    stage.login("a@example.com:1")
+    stage.login("b@example.org:1")
+    stage.rule(user="*@example.org:*")
+
+    assert stage.here.keep_fresh().renewed == 1
+    assert ["b@example.org:1"] == stage.provider.calls
+
+
+def test_in_use_first(stage):
+    """Those in use are due in the first half of the time before the end, the others later."""
+    profile, policies = stage.provider.profile, stage.here.store.policies
+    now = stage.clock.now()
+    used = stage.login("used", left=2 * DAY)
+    idle = used.but(last_used_at=now - 2 * DAY, logged_in_at=now - 9 * DAY, expires_at=now + HOUR)
+    used = used.but(expires_at=now + HOUR)
+
+    (first, second) = (renewed_at(each, now, policies, profile) for each in (used, idle))
+
+    begins, ends = now + HOUR - 300, now + HOUR - 60
+    assert begins <= first <= begins + 120 <= second <= ends
+
+
+def test_spread(stage):
+    """A thousand that end in the same second are due at a thousand times."""
+    profile, policies = stage.provider.profile, stage.here.store.policies
+    token, now = stage.login(left=HOUR), stage.clock.now()
+    versions = (token.but(version=f"{number:032x}") for number in range(1000))
+
+    due = sorted(renewed_at(each, now, policies, profile) for each in versions)
+
+    each_second = Counter(int(at) for at in due)
+    assert due[-1] - due[0] > 100
+    assert max(each_second.values()) < 40
+
+
+def test_budget_first():
+    """One call of a limit is left for who asks; with one call more it would be renewed."""
+    stage = Stage(mint_limit=3, mint_window=600.0)
+    now = stage.clock.now()
+    token = stage.login()
+    stage.here.store.swap(token.with_renewal(mints=(now - 20, now - 10)))
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.here.renew(token.id).access_token == "new-1"
+    stage.here.store.swap(stage.stored(token).but(expires_at=now + 100).with_renewal(mints=(now,)))
+    assert stage.here.keep_fresh().renewed == 1
+
+
+def test_quiet_hours(stage):
+    """Nothing is renewed ahead in them, who asks is served, and at their end it goes on."""
+    stage.rule(quiet_hours="13:00-15:00")
+    ben, ana = stage.login("ben"), stage.login("ana", left=HOUR + 100)
+    assert stage.here.keep_fresh().renewed == 1  # before they begin
+    stage.clock.advance(HOUR + 10)
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.here.get(id=ana.id).access_token == "new-2"
+    stage.clock.advance(2 * HOUR - 20)
+    assert stage.here.keep_fresh().renewed == 0
+    stage.clock.advance(20)
+    assert stage.here.keep_fresh().renewed == 2
+    assert datetime.fromtimestamp(stage.clock.now(), UTC).hour == 15
+    assert stage.stored(ben).expires_at > stage.clock.now()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [{"status": Status.LOGIN_NEEDED}, {"status": Status.REVOKED}, {"refresh_token": None},
+     {"expires_at": None}],
+    ids=["needs a login", "revoked", "nothing to renew with", "no end"],
+)  # fmt: skip
+def test_not_at_all(stage, left):
+    """What can't be renewed, or has no end, is not due: no sweep meets it again and again."""
+    token = stage.login()
+    stage.here.store.swap(token.but(**left))
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert [] == stage.provider.calls
+    assert [] == list(stage.here.store.due(stage.clock.now()))
+
+
+def test_client_alone():
+    """Where nobody logs in, the client's own token is kept fresh too."""
+    stage = Stage(needs_login=False)
+    stage.login(refresh_token=None, grant_token=None)
+
+    assert stage.here.keep_fresh().renewed == 1
+
+
+def test_rotating():
+    """What a rotating provider gives instead is stored, and counted once."""
+    stage = Stage(rotates=True)
+    token = stage.login()
+
+    assert stage.here.keep_fresh().renewed == 1
+    assert stage.stored(token).refresh_token == "r-ana.1"
+
+
+def test_rejected(stage):
+    """What the provider rejects needs a login, and is not due any more."""
+    token = stage.login()
+    stage.provider.trouble = errors.GrantRejected("Rejected", error="invalid_grant")
+
+    done = [stage.here.keep_fresh() for _ in range(3)]
+
+    assert [1, 0, 0] == [each.login_needed for each in done]
+    assert len(stage.provider.calls) == 1
+    assert stage.stored(token).status is Status.LOGIN_NEEDED
+
+
+def test_provider_away(stage):
+    """One that does not answer is asked for one token, and the others are left alone for now."""
+    for number in range(20):
+        stage.login(f"user{number}")
+    away = errors.ProviderUnavailable("no answer", answered=False, passing=False)
+    stage.provider.trouble, seen = away, []
+
+    for _ in range(30):
+        stage.here.keep_fresh(on_error=seen.append)
+        stage.clock.advance(5)
+
+    assert len(stage.provider.calls) == len(seen) == 30  # of 600
+    stage.provider.trouble = None
+    stage.clock.advance(MINUTE)
+    assert stage.here.keep_fresh().renewed == 20
+
+
+def test_throttled(stage):
+    """A provider that throttles a token is left alone as long as it says."""
+    stage.login()
+    until = stage.clock.now() + 60
+    stage.provider.trouble = errors.CoolingDown("Slow down", until=until)
+
+    for _ in range(11):
+        stage.here.keep_fresh()
+        stage.clock.advance(5)
+    assert len(stage.provider.calls) == 1
+    stage.provider.trouble = None
+    stage.clock.advance(5)
+    assert stage.here.keep_fresh().renewed == 1
+
+
+def test_provider_not_configured(stage):
+    """A token whose provider is not known here is tried once in each round, and told."""
+    stage.login("gone")
+    stage.login("known")
+    stage.providers.unknown.add("gone")
+    told = []
+
+    done = stage.here.keep_fresh(on_error=told.append)
+
+    assert (1, 1) == (done.renewed, done.failed)
+    assert ["There is no provider 'gone'"] == [each.what for each in told]
+
+
+def test_deleted_meanwhile(stage):
+    """What was deleted or revoked while its call was under way does not come back."""
+    gone, dead = stage.login("gone"), stage.login("dead")
+    ends = {"gone": stage.here.delete, "dead": stage.here.revoke}
+    ids = {"gone": gone.id, "dead": dead.id}
+    stage.provider.during = lambda token: ends[token.user](ids[token.user])
+
+    assert stage.here.keep_fresh(workers=1).renewed == 0
+    assert stage.stored(gone) is None
+    assert stage.stored(dead).status is Status.REVOKED
+
+
+def test_ended_by_policy(stage):
+    """A session that is over is not renewed."""
+    stage.login()
+    stage.rule(max_session=HOUR)
+    stage.clock.advance(2 * HOUR)
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert [] == stage.provider.calls
+
+
+def test_claimed(stage):
+    """What another process renews is left alone, and taken over once that is gone."""
+    token = stage.login(left=50)
+    now = stage.clock.now()
+    claim = Claim(nonce="n", holder=holder.me(), taken_at=now, length=20.0)
+    claimed = stage.here.store.swap(token.with_renewal(claim=claim))
+
+    assert stage.here.keep_fresh().renewed == 0
+    gone = holder.me().replace('"started": "', '"started": "0')
+    left = Claim(nonce="left", holder=gone, taken_at=now - 30, length=20.0)
+    stage.here.store.swap(claimed.with_renewal(claim=left))
+    assert stage.here.keep_fresh().renewed == 1
+
+
+def test_six_methods(stage):
+    """A store of six methods is kept fresh within its process."""
+    keeper = Keeper(ListStore(), providers=stage.providers, clock=stage.clock)
+    keeper.store.set_policies(Policies([Policy(name="fresh", keep_fresh=True)]))
+    keeper.save(Token(user="ana", client_id="c", refresh_token="r", access_token="a",
+                      issuer="https://provider.example/token", expires_at=NOON + 10))  # fmt: skip
+
+    assert keeper.keep_fresh().renewed == 1
+    assert ["ana"] == stage.provider.calls
+
+
+def test_one_thread_at_a_quick_provider(stage):
+    """A provider that answers at once keeps one thread busy; one that takes its time, many."""
+    for number in range(40):
+        stage.login(f"user{number}")
+    stage.provider.takes = 0.2
+
+    stage.here.keep_fresh(workers=8)
+
+    assert 4 <= stage.provider.at_once <= 8
+    assert len({*stage.provider.calls}) == len(stage.provider.calls) == 40
+
+
+def test_what_is_not_due_is_not_read(stage):
+    """Of many that are stored only those that are due are opened, and each once."""
+    for number in range(300):
+        stage.login(f"later{number}", left=HOUR)
+    for number in range(20):
+        stage.login(f"soon{number}")
+    stage.here.sweep()
+    read = Counter()
+    due = stage.backend.due
+
+    def counted(before, limit, *, after=None):
+        found = due(before, limit, after=after)
+        read["records"] += len(found)
+        return found
+
+    stage.backend.due = counted
+    stage.clock.advance(130)  # policies are applied for good
+    stage.here.sweep()
+    read.clear()
+
+    assert stage.here.keep_fresh().renewed == 20
+    assert read["records"] < 100
+
+
+def test_store_away(stage):
+    """A service outlives an outage of its store; who wants it once is told."""
+    token = stage.login()
+    stop, told, due = threading.Event(), [], stage.backend.due
+
+    def away(*_, **__):
+        raise StoreUnavailable("The database did not answer")
+
+    def heard(exc):
+        told.append(exc.what)
+        stage.backend.due = due
+
+    stage.backend.due = away
+    with pytest.raises(StoreUnavailable):
+        stage.here.keep_fresh()
+    service = threading.Thread(
+        target=stage.here.keep_fresh, args=(stop,), kwargs={"on_error": heard}
+    )
+    service.start()
+    deadline = threading.Event()
+    for _ in range(200):
+        if stage.provider.calls:
+            break
+        deadline.wait(0.1)
+    stop.set()
+    service.join(20)
+
+    assert not service.is_alive()
+    assert ["The database did not answer"] == told
+    assert stage.stored(token).access_token == "new-1"
+
+
+def test_stopped(stage):
+    """What is under way as it is stopped is saved, and nothing more is begun."""
+    tokens = [stage.login(f"user{number}") for number in range(30)]
+    stop = threading.Event()
+    stage.provider.during = lambda _: stop.set()
+
+    done = stage.here.keep_fresh(stop, workers=4)
+
+    assert 1 == done.renewed == len(stage.provider.calls)
+    assert 1 == sum(stage.stored(each).access_token == "new-1" for each in tokens)
+
+
+def test_a_day_ahead(stage):
+    """A clock that jumps a day forward: the first answer says so, and nothing else is renewed."""
+    for number in range(50):
+        stage.login(f"user{number}", left=HOUR)
+    stage.clock.advance(130)
+    stage.here.sweep()
+    truth = stage.clock.now()
+    stage.clock.set(truth + DAY)
+    stage.provider.offset = lambda: truth - stage.clock.now()
+
+    stage.here.keep_fresh(workers=1)
+
+    assert len(stage.provider.calls) == 1
+
+
+def test_a_day_behind(stage):
+    """A clock that is set back a day renews nothing ahead; callers are served, others go on."""
+    token = stage.login()
+    other = stage.host(type(stage.clock)(stage.clock.now()))
+    stage.clock.set(stage.clock.now() - DAY)
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.here.get(id=token.id).access_token
+    assert other.keep_fresh().renewed == 1
+
+
+def test_suspended(stage):
+    """After a suspend what has come due is renewed, once."""
+    token = stage.login(left=HOUR)
+    assert stage.here.keep_fresh().renewed == 0
+    stage.clock.set(stage.clock.now() + 8 * HOUR)  # the monotonic clock stood still
+
+    assert stage.here.keep_fresh().renewed == 1
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.stored(token).expires_at == stage.clock.now() + HOUR
