@@ -70,6 +70,7 @@ def test_webhook(receiver):
         (drip, None),
         (hang, None),
     ],
+    ids=lambda value: getattr(value, "__name__", None),
     ids=str,
 )
 @pytest.mark.usefixtures("short")
