@@ -71,7 +71,6 @@ def test_webhook(receiver):
         (hang, None),
     ],
     ids=lambda value: getattr(value, "__name__", None),
-    ids=str,
 )
 @pytest.mark.usefixtures("short")
 def test_answers(receiver, answer, why):
