@@ -189,17 +189,12 @@ class Vault(Store):
 
     def set_policies(self, policies: Policies) -> None:
         self.expect_possible(policies)
-        for _ in attempts():
-            was = self.ruled
-            by, at = holder.name(holder.me()), self._clock.now()
-            new = Ruled(
-                policies=policies, serial=was.serial + 1, at=at, by=by, applied=was.applied
-            )
-            with suppress(StoreConflict):
-                self._header.rule(new)
-                rules = [rule.name for rule in policies.rules]
-                self.audit.note("policy_set", version=policies.version, rules=rules)
-                return
+        by, at = holder.name(holder.me()), self._clock.now()
+        self._header.rule(
+            lambda was: replace(was, policies=policies, serial=was.serial + 1, at=at, by=by)
+        )
+        rules = [rule.name for rule in policies.rules]
+        self.audit.note("policy_set", version=policies.version, rules=rules)
 
     @property
     def is_applied(self) -> bool:
@@ -251,8 +246,8 @@ class Vault(Store):
         # Others may have written by the old ones until they had looked. If whoever set them had
         # a clock that is ahead, this would never be done.
         if abs(began - (ruled.at or 0.0)) >= TAKEN_UP:
-            with suppress(StoreConflict):
-                self._header.rule(replace(ruled, applied=ruled.serial))
+            # What was set since is not applied yet.
+            self._header.rule(lambda now: replace(now, applied=max(now.applied, ruled.serial)))
         return True
 
     # Finding
@@ -569,12 +564,7 @@ class Vault(Store):
     # Keys
 
     def rotate(self) -> bool:
-        """
-        Wrap the store's keys under the newest key of the ring. False: they already were.
-
-        Raises:
-            StoreConflict: Somebody else did meanwhile.
-        """
+        """Wrap the store's keys under the newest key of the ring. False: they already were."""
         rotated = self._header.rotate()
         if rotated:
             self.audit.note("key_rotated", key=self._header.wrapped_under)
