@@ -16,6 +16,7 @@ from tokenkeep.errors import (
     LoginNeeded,
     PolicyEnded,
     ProviderUnavailable,
+    RenewalError,
     TokenKeepError,
     TokenNotFound,
 )
@@ -35,10 +36,19 @@ LOOKS_EVERY = 5.0
 """How long it waits, once nothing more is due, in seconds; less or more by half."""
 
 LEFT_ALONE = 30.0
-"""How long an issuer that did not answer is not asked for other tokens, in seconds."""
+"""
+How long an issuer that did not answer, or that has failed several, is not asked for other
+tokens, in seconds.
+"""
+
+_MOST_FAILURES = 3
+"""So many in a row."""
 
 _PAGE = 64
 """Tokens read at once: few, since others are at it as well."""
+
+_REST = 10.0
+"""How many times as long as it has looked it rests then."""
 
 _MOST_LEFT = 10_000
 """So many that could not be renewed are remembered, not to be tried again at once."""
@@ -101,6 +111,7 @@ class Freshening:
         self._me = holder.name(holder.me())
         self._counts: Counter[str] = Counter()
         self._mute: dict[tuple[str | None, str | None], float] = {}
+        self._failures: Counter[tuple[str | None, str | None]] = Counter()
         self._left: set[str] = set()
         self._lock = threading.Lock()
         self._rows: Iterator[Token] = iter(())
@@ -111,6 +122,7 @@ class Freshening:
         """Do it, and say what was done."""
         try:
             while not self._stop.is_set():
+                began = time.monotonic()
                 try:
                     self._rows = self._due()
                     self._work_off()
@@ -120,7 +132,9 @@ class Freshening:
                     self._note(exc)  # a service outlives an outage of its store
                 if not self._goes_on:
                     break
-                self._stop.wait(LOOKS_EVERY * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+                # There may be very many that are due for a sweep, and nothing to renew.
+                pause = max(LOOKS_EVERY, _REST * (time.monotonic() - began))
+                self._stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
         finally:
             self._stop.set()
         return Freshened(**self._counts)
@@ -211,6 +225,7 @@ class Freshening:
                 self._left.add(str(row.id))
             elif fresh.renewal.renewed_by == self._me:
                 self._counts["renewed"] += 1
+                self._failures.pop((row.provider, row.issuer), None)
         except PolicyEnded:
             self._left.add(str(row.id))  # for a sweep, or who asks
         except LoginNeeded:
@@ -219,9 +234,19 @@ class Freshening:
         except TokenNotFound:
             pass  # deleted meanwhile
         except TokenKeepError as exc:
-            self._left.add(str(row.id))
-            self._counts["failed"] += 1
-            if isinstance(exc, ProviderUnavailable) and not exc.answered:
-                whom = row.provider, row.issuer
+            self._failed(row, exc)
+        except Exception as exc:  # noqa: BLE001  # a provider of one's own; the others go on
+            what = f"The provider failed: {type(exc).__name__}"
+            self._failed(row, ProviderUnavailable(what, token_id=row.id, user=row.user))
+
+    def _failed(self, row: Token, exc: TokenKeepError) -> None:
+        """Leave a token alone for now; and its issuer, if others of it have failed as well."""
+        self._left.add(str(row.id))
+        self._counts["failed"] += 1
+        if isinstance(exc, RenewalError):
+            whom = row.provider, row.issuer
+            self._failures[whom] += 1
+            is_mute = isinstance(exc, ProviderUnavailable) and not exc.answered
+            if is_mute or self._failures[whom] >= _MOST_FAILURES:
                 self._mute[whom] = self._clock.monotonic() + LEFT_ALONE
-            self._note(exc)
+        self._note(exc)

@@ -205,7 +205,9 @@ class Vault(Store):
         ends = self._one_too_many(row, policies)
         return next((end for each, end in ends if each.id == row.id), None)
 
-    def _one_too_many(self, row: Token, policies: Policies) -> list[tuple[Token, End]]:
+    def _one_too_many(
+        self, row: Token, policies: Policies, spared: str | None = None
+    ) -> list[tuple[Token, End]]:
         """Return the oldest logins of a row's user that there are more of than may be."""
         limit = policies.limits(row).at_most
         if limit is None or not row.user:
@@ -215,7 +217,8 @@ class Vault(Store):
             for each in self._saver.having([self._rows.mark("user", row.user)])
             if each.status is Status.OK and policies.limits(each).at_most == limit
         ]
-        theirs.sort(key=lambda each: (each.logged_in_at or 0.0, str(each.id)))
+        # Who has just logged in stays, whatever other hosts' clocks say.
+        theirs.sort(key=lambda each: (each.id == spared, each.logged_in_at or 0.0, str(each.id)))
         most = int(limit.seconds)
         # Each ends with the login that was one too many for it.
         return [
@@ -223,8 +226,8 @@ class Vault(Store):
             for at, each in enumerate(theirs[:-most])
         ]
 
-    def _end_too_many(self, row: Token) -> None:
-        for each, end in self._one_too_many(row, self._header.ruled.policies):
+    def _end_too_many(self, row: Token, spared: str | None = None) -> None:
+        for each, end in self._one_too_many(row, self._header.ruled.policies, spared):
             by = by_policy(end.policy)
             with suppress(StoreConflict):  # then by the next login, or it was ended anyway
                 now = self._clock.now()
@@ -348,7 +351,7 @@ class Vault(Store):
             about = {name: getattr(saved, name) for name in (*FIXED[1:], "scope")}
             self.audit.note("login", saved, **about)
         with letting_go():  # else by the next login: this one is saved
-            self._end_too_many(saved)
+            self._end_too_many(saved, saved.id)
         return saved
 
     def swap(self, token: Token) -> Token:

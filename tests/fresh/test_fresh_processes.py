@@ -28,7 +28,7 @@ def test_four_hosts(zoho, tmp_path):
     """
     Two that sweep and three that keep fresh, on four hosts: each expiry is one call.
 
-    Each revocation is confirmed by one of them, and all stop cleanly.
+    Each revocation is confirmed, and all stop cleanly.
     """
     with Fleet(zoho, tmp_path) as fleet:
         people = [zoho.add_user(f"p{number}@us.example.com").email for number in range(12)]
@@ -58,7 +58,7 @@ def test_four_hosts(zoho, tmp_path):
 
         # The fleet's own first token is due as well.
         assert len(tokens[4:]) + 1 == sum(done[:3]) == fleet.calls - before
-        assert 4 == sum(done[3:])
+        assert 4 <= sum(done[3:]) <= 8  # asked by both at once, it is confirmed to both
         assert {Status.REVOKED} == {stored(t.id).status for t in dead}
 
 

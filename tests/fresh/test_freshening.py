@@ -181,6 +181,40 @@ def test_provider_away(stage):
     assert stage.here.keep_fresh().renewed == 20
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [errors.CoolingDown("Slow down"), errors.ProviderRefused("No", error="invalid_client"),
+     errors.ProviderUnavailable("answered 503", passing=False)],
+)  # fmt: skip
+def test_provider_that_says_no(stage, trouble):
+    """After three in a row the others of its tokens are left alone for a while."""
+    for number in range(40):
+        stage.login(f"user{number}")
+    stage.provider.trouble = trouble
+
+    stage.here.keep_fresh(workers=1)
+
+    assert len(stage.provider.calls) == 3
+
+
+def test_provider_of_ones_own_that_fails(stage):
+    """An error that is none of ours is told as one, and the others are renewed."""
+    for number in range(10):
+        stage.login(f"user{number}")
+    told = []
+
+    def fails(token):
+        if token.user == "user3":
+            raise KeyError("secret")
+
+    stage.provider.during = fails
+
+    done = stage.here.keep_fresh(on_error=told.append)
+
+    assert (9, 1) == (done.renewed, done.failed)
+    assert ["The provider failed: KeyError"] == [each.what for each in told]
+
+
 def test_throttled(stage):
     """A provider that throttles a token is left alone as long as it says."""
     stage.login()

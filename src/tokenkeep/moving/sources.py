@@ -94,7 +94,9 @@ class StoreSource(Source):
         self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
-            yield Row(token=token, id=token.id)
+            # Where nobody notes use, it may have been used a moment ago.
+            used_at = token.last_used_at if self.store.backend.notes_use else now
+            yield Row(token=token.but(last_used_at=used_at), id=token.id)
         for token in self.store.due(records.EVER, errors.append):
             if token.ended:
                 yield Row(token=token, id=token.id, problem=_ENDED)
