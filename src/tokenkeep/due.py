@@ -62,9 +62,11 @@ def renewed_at(token: Token, now: float, policies: Policies, profile: Profile) -
     begins = token.expires_at - advisory
     if used_at < begins - IN_USE:
         begins += half
-    at = begins + half * _spread(str(token.version))
-    at = max(at, blocked_until(token, now, profile) or at)
-    return policies.quiet_until(token, at)
+    after = half * _spread(str(token.version))
+    at = max(begins + after, blocked_until(token, now, profile) or 0.0)
+    quiet_until = policies.quiet_until(token, at)
+    # At the end of quiet hours all would be due at once.
+    return at if quiet_until == at else quiet_until + after
 
 
 def _spread(version: str) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from fresh_stage import DAY, HOUR, MINUTE, NOON, Stage
+from fresh_stage import DAY, HOUR, MINUTE, NOON, Stage, of_another_host
 
 from tokenkeep import (
     Claim,
@@ -103,7 +103,7 @@ def test_budget_first():
 
 
 def test_quiet_hours(stage):
-    """Nothing is renewed ahead in them, who asks is served, and at their end it goes on."""
+    """Nothing is renewed ahead in them, who asks is served, and after their end it goes on."""
     stage.rule(quiet_hours="13:00-15:00")
     ben, ana = stage.login("ben"), stage.login("ana", left=HOUR + 100)
     assert stage.here.keep_fresh().renewed == 1  # before they begin
@@ -113,7 +113,7 @@ def test_quiet_hours(stage):
     assert stage.here.get(id=ana.id).access_token == "new-2"
     stage.clock.advance(2 * HOUR - 20)
     assert stage.here.keep_fresh().renewed == 0
-    stage.clock.advance(20)
+    stage.clock.advance(20 + 2 * MINUTE)
     assert stage.here.keep_fresh().renewed == 2
     assert datetime.fromtimestamp(stage.clock.now(), UTC).hour == 15
     assert stage.stored(ben).expires_at > stage.clock.now()
@@ -277,6 +277,17 @@ def test_claimed(stage):
     left = Claim(nonce="left", holder=gone, taken_at=now - 30, length=20.0)
     stage.here.store.swap(claimed.with_renewal(claim=left))
     assert stage.here.keep_fresh().renewed == 1
+
+
+def test_who_is_at_it_is_not_waited_for(stage):
+    """Nobody needs the token yet: what another process renews is left to it, at once."""
+    token = stage.login(left=50)
+    now = stage.clock.now()
+    claim = Claim(nonce="n", holder=of_another_host(holder.me()), taken_at=now - 25, length=20.0)
+    stage.here.store.swap(token.with_renewal(claim=claim))
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.clock.now() == now
 
 
 def test_six_methods(stage):

@@ -30,9 +30,14 @@ def keep_fresh(session: Session, *, once: bool, workers: int) -> None:
     number of hosts: each token is renewed by one of them.
     """
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        # By another thread: this one may be about to wait for the event, with its lock.
+        threading.Thread(target=stop.set).start()
+
     for each in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(each) != signal.SIG_IGN:  # nohup has switched it off
-            signal.signal(each, lambda *_: stop.set())
+            signal.signal(each, end)
     if not once:
         session.note("Keeping tokens fresh; stop with Ctrl-C")
     done = asdict(session.keeper().keep_fresh(None if once else stop, workers=workers))

@@ -81,7 +81,8 @@ class Ask:
             is left alone after a failure.
         known: The failure that the caller has found. None if there was none.
         ahead: Whether it is a renewal ahead of need: in the caller's own thread, which is one
-            of ours and no daemon, and what goes wrong is raised though the token is still good.
+            of ours and no daemon; what goes wrong is raised though the token is still good, and
+            nobody else's renewal is waited for.
     """
 
     rejected: str | None = field(default=None, repr=False)

@@ -96,6 +96,8 @@ class _Client:
             if self._clock.monotonic() >= self._deadline:
                 return self._old_or(too_slow(self._token, self._profile.wait_timeout))
             if decision.verdict is Verdict.WAIT:
+                if self._ask.ahead:
+                    return self._token  # whoever is at it
                 result = self._wait()
             else:
                 result = self._turn(urgent=decision.verdict is Verdict.RENEW_NOW)
