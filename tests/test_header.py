@@ -16,7 +16,8 @@ from reported import reported
 from tokenkeep import (
     KeyMissing,
     KeyRing,
-    StoreConflict,
+    Policies,
+    Policy,
     StoreTampered,
     StoreTooNew,
     StoreUnavailable,
@@ -246,13 +247,51 @@ def test_other_open_processes(backend, clock, ring):
 
 
 def test_two_rotate_at_once(full, backend):
-    """One of them is told; both rings open the store."""
+    """The second one wraps what the first has written; both rings open the store."""
     backend.before_write = vault_over(backend, BOTH).rotate
 
-    with pytest.raises(StoreConflict):
-        vault_over(backend, BOTH).rotate()
+    assert vault_over(backend, BOTH).rotate()
 
     assert full.get_tokens() == vault_over(backend, NEW).get_tokens()
+
+
+def test_two_add_a_key_at_once(full, backend):
+    """Neither is lost, whoever writes first: what is sealed under either opens."""
+    other = vault_over(backend, OLD)
+    mine = full.rotate_data()
+
+    def another():
+        next(other.rotate_data())
+        other.save_token(token(8))
+
+    backend.before_write = another
+    next(mine)
+
+    assert len(vault_over(backend, OLD).get_tokens()) == len(full.get_tokens()) == 3
+    assert {1, 2, 3} == {*full.key_status()[1]}
+
+
+def test_policies_set_while_they_are_applied(full, backend):
+    """A sweep that applies older ones does not bring them back, also if it has looked since."""
+    clock = FakeClock()
+    other = vault_over(backend, OLD, clock=clock)
+    first, second = (Policies([Policy(name=each, idle=9999.0)]) for each in ("first", "second"))
+    full.set_policies(first)
+    clock.advance(3600)
+    scan = backend.scan
+
+    def meanwhile(*args, **given):
+        backend.scan = scan
+        full.set_policies(second)
+        clock.advance(61)  # it looks again before it writes
+        return scan(*args, **given)
+
+    backend.scan = meanwhile
+    assert other.apply_policies()
+
+    assert second.rules == other.policies.rules == full.policies.rules
+    assert not other.is_applied
+    assert full.get_tokens()
 
 
 # Another data key

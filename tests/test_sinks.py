@@ -70,7 +70,7 @@ def test_webhook(receiver):
         (drip, None),
         (hang, None),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None),
 )
 @pytest.mark.usefixtures("short")
 def test_answers(receiver, answer, why):

@@ -99,12 +99,26 @@ class Endings:
         self._errors.learn(token.issuer, offset if abs(offset) > CLOCK_TOLERANCE else 0.0)
         return True
 
-    def is_over(self, token: Token) -> bool:
-        """Tell whether a token that works no more has been kept as long as a policy says."""
+    def purge(self, token: Token) -> bool:
+        """
+        Delete a token that works no more, if it was kept as long as a policy says.
+
+        What the provider has not confirmed to be revoked is kept out of sight until it has:
+        of one that it has rejected, that is all there is. It may be alive all the same.
+        """
         end = self._store.policies.purging(token)
         if end is None or self._clock.now() < end.at or not self.is_time_known(token):
             return False
-        return self._clock.now() - self._errors.ahead(token.issuer) >= end.at
+        now = self._clock.now()
+        if now - self._errors.ahead(token.issuer) < end.at:
+            return False
+        with suppress(StoreConflict):  # its user has logged in again
+            dead = saving.died(token, Status.REVOKED, now, by_policy(end.policy))
+            if dead is not token:
+                token = self._store.swap(dead)
+            self._store.delete_version(str(token.id), token.version)
+            return True
+        return False
 
     def _ended(self, token: Token) -> End | None:
         policies, now = self._store.policies, self._clock.now()

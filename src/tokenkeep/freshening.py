@@ -260,30 +260,33 @@ class Freshening:
             with self._lock:
                 self._counts["login_needed"] += 1
         except TokenKeepError as exc:
-            with self._lock:
-                self._failed(row, exc)
-            self._note(exc)
+            self._failed(row, exc)
+        except Exception as exc:  # noqa: BLE001  # a provider of one's own; the others go on
+            what = f"The provider failed: {type(exc).__name__}"
+            self._failed(row, ProviderUnavailable(what, token_id=row.id, user=row.user))
         else:
-            with self._lock:
-                self._done(row, fresh)
+            self._done(row, fresh)
 
     def _done(self, row: Token, fresh: Token) -> None:
         # Where another host has its claim, it is as it was, but for that.
         is_new = fresh.pair != row.pair or fresh.renewal.renewed_at != row.renewal.renewed_at
         if is_new and fresh.renewal.renewed_by == self._me:
-            self._counts["renewed"] += 1
-            self._left_until.pop(row.id, None)
-            self._faults.pop(_whom(row), None)
+            with self._lock:
+                self._counts["renewed"] += 1
+                self._left_until.pop(row.id, None)
+                self._faults.pop(_whom(row), None)
 
     def _failed(self, row: Token, exc: TokenKeepError) -> None:
-        self._counts["failed"] += 1
-        if isinstance(exc, ConfigurationError):
-            self._leave(row.id, MISCONFIGURED)
-        elif isinstance(exc, RenewalError):
-            self._faults[_whom(row)] += 1
-            is_mute = isinstance(exc, ProviderUnavailable) and not exc.answered
-            if is_mute or self._faults[_whom(row)] >= _FAULTS:
-                self._leave(_whom(row))
+        with self._lock:
+            self._counts["failed"] += 1
+            if isinstance(exc, ConfigurationError):
+                self._leave(row.id, MISCONFIGURED)
+            elif isinstance(exc, RenewalError):
+                self._faults[_whom(row)] += 1
+                is_mute = isinstance(exc, ProviderUnavailable) and not exc.answered
+                if is_mute or self._faults[_whom(row)] >= _FAULTS:
+                    self._leave(_whom(row))
+        self._note(exc)
 
 
 def _whom(row: Token) -> tuple[str | None, ...]:

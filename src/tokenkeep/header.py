@@ -6,11 +6,13 @@ import base64
 import json
 import os
 import secrets
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokenkeep.backends.base import HEADER, WIDTH, Record
+from tokenkeep.backends.forks import renew_in_child
 from tokenkeep.errors import (
     ConfigurationError,
     KeyMissing,
@@ -83,8 +85,14 @@ class Header:
         self._looked = monotonic()
         self._keys = _keys_in(_new())
         self.ruled: Ruled = Ruled()
+        self.renew_locks()
+        renew_in_child(self)
         if not self.is_made:
             expect_new(backend)
+
+    def renew_locks(self) -> None:
+        """Begin with a new lock in a child process."""
+        self._lock = threading.RLock()  # a signal handler may come in
 
     @property
     def keys(self) -> DataKeys:
@@ -130,10 +138,19 @@ class Header:
 
     def look(self) -> None:
         """Read the header again; see `expect_there` for what is raised."""
-        self.expect(self._backend.read(HEADER))
+        with self._lock:
+            self._take_up(self._backend.read(HEADER))
 
     def expect(self, record: Record | None) -> None:
         """Make sure that a header just read, if any was, is this store's; see `expect_there`."""
+        with self._lock:
+            was = self._record
+            if record is not None and (was is None or record.version == was.version):
+                self._take_up(record)
+            else:  # it is another one; or another thread has looked since it was read
+                self.look()
+
+    def _take_up(self, record: Record | None) -> None:
         was = self._record
         if record is None:
             if was is not None:
@@ -172,8 +189,9 @@ class Header:
             KeyMissing: As for `expect_there`.
         """
         for _ in attempts():
-            self.look()
-            there = self._record
+            with self._lock:
+                self.look()
+                there = self._record
             if there is None:
                 raise StoreUnavailable(
                     f"There is no store yet: nothing in {self._backend.describe()}",
@@ -186,7 +204,6 @@ class Header:
             beaten = replace(there, version=_version(), sealed=json.dumps(outside).encode())
             with suppress(StoreConflict):  # somebody else was faster: that proves nothing of us
                 self._backend.write(beaten, replaces=there.version)
-                self._record = beaten
                 return last
         raise AssertionError  # attempts() has raised
 
@@ -195,43 +212,45 @@ class Header:
         self.look()
         if self.wrapped_under == self._source.key_ids[0]:
             return False
-        self._rewrite(_plain(self._there(), self._source))
+        self._rewrite(lambda plain: plain)
         return True
 
     def rotate_data(self) -> int:
         """Add a data key, under which everything is sealed from now on. Return its number."""
-        self.look()
-        plain = _plain(self._there(), self._source)
-        number = self._keys.newest + 1
-        plain["keys"][str(number)] = _text(os.urandom(KEY_BYTES))
-        self._rewrite(plain)
-        return number
+
+        def with_another(plain: Hidden) -> Hidden:
+            number = max(map(int, plain["keys"])) + 1
+            return Hidden(plain, keys={**plain["keys"], str(number): _text(os.urandom(KEY_BYTES))})
+
+        self._rewrite(with_another)
+        return self._keys.newest
 
     def look_now_and_then(self) -> None:
         """Read it again if that was not done for half a minute; not if it was never made."""
         if self._record is None or self._monotonic() - self._looked >= LOOK_EVERY / 2:
             self.look()
 
-    def rule(self, ruled: Ruled) -> None:
-        """Write other policies, or how far they are applied; `StoreConflict`: look, and again."""
-        self.make()
-        plain = _plain(self._there(), self._source)
-        facts = {**vars(ruled), "policies": ruled.policies.facts()}
-        self._rewrite(Hidden(plain, ruled=facts))
+    def rule(self, change: Callable[[Ruled], Ruled]) -> None:
+        """Write what *change* makes of the policies, and of how far they are applied."""
 
-    def _rewrite(self, plain: Hidden) -> None:
-        was = wrapped(self._there())
+        def ruled(plain: Hidden) -> Hidden:
+            new = change(_ruled_in(plain))
+            return Hidden(plain, ruled={**vars(new), "policies": new.policies.facts()})
+
+        self.make()
+        self._rewrite(ruled)
+
+    def _rewrite(self, change: Callable[[Hidden], Hidden]) -> None:
+        """Write what *change* makes of what is wrapped, as it is now: nobody's is written over."""
         for _ in attempts():
-            record = _record(plain, self._source)
-            try:
-                self._backend.write(record, replaces=self._there().version)
-            except StoreConflict:
+            with self._lock:
                 self.look()
-                if wrapped(self._there()) != was:
-                    raise
-                continue  # it was a heartbeat
-            self._record, self._keys, self.ruled = record, _keys_in(plain), _ruled_in(plain)
-            return
+                there = self._there()
+                record = _record(change(_plain(there, self._source)), self._source)
+                with suppress(StoreConflict):  # somebody else was faster, if only a heartbeat
+                    self._backend.write(record, replaces=there.version)
+                    self._take_up(record)
+                    return
 
     def _there(self) -> Record:
         self.make()

@@ -224,7 +224,10 @@ class Keeper(Opened):
             LoginNeeded: As `get`, which says what else may be raised.
         """
         stored = existing(self.store, token_id)
-        return self._handed_out(stored, Ask(rejected=stored.access_token, insists=True))
+        now = self.clock.now()
+        valid = self._handed_out(stored, Ask(rejected=stored.access_token, insists=True))
+        self._used(valid, now)
+        return valid
 
     def rejected(self, token_id: str, access_token: str, *, issuer: str | None = None) -> Token:
         """
@@ -249,7 +252,10 @@ class Keeper(Opened):
         got_at = None if stored.renewal.given else stored.logged_in_at
         made_at = max(stored.renewal.renewed_at or 0.0, got_at or 0.0)
         is_fresh = 0 <= self.clock.now() - made_at < FRESH
-        return self._handed_out(stored, Ask(issuer=issuer) if is_fresh else ask)
+        now = self.clock.now()
+        valid = self._handed_out(stored, Ask(issuer=issuer) if is_fresh else ask)
+        self._used(valid, now)
+        return valid
 
     def revoke(self, token_id: str) -> Token:
         """

@@ -250,6 +250,9 @@ class Revocations:
                 is_mute = isinstance(exc, ProviderUnavailable) and not exc.answered
                 if stops := is_mute or isinstance(exc, CoolingDown):
                     break  # each of the others would wait for it as long
+            except Exception as exc:  # noqa: BLE001  # a provider of one's own; the others go on
+                errors.append(f"The provider failed: {type(exc).__name__}")
+                why = why or errors[-1]
         return Asked(
             token=token, done=tuple(done), knew=knew, errors=tuple(errors), why=why, stops=stops
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokenkeep.errors import StoreConflict, TokenKeepError, telling
+from tokenkeep.errors import TokenKeepError, telling
 from tokenkeep.telling import Round
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def sweep(
         if asked.had_some:
             counts["unconfirmed" if asked.token.renewal.to_revoke else "revoked"] += 1
         with telling(note):
-            _purge(asked.token, store, endings, counts)
+            _purge(asked.token, endings, counts)
     a_round = Round()
     teller.tell_all(now, a_round, note)  # last: nothing waits for a webhook
     return Swept(**counts, told=a_round.told, untold=a_round.untold)
@@ -99,7 +98,7 @@ def _ended(
             if row is not None:
                 row = _by_policy(row, store, endings, now, counts)
                 if not (row.ended or row.renewal.to_revoke):
-                    _purge(row, store, endings, counts)
+                    _purge(row, endings, counts)
         if row is not None and (row.ended or row.renewal.to_revoke):
             yield row
 
@@ -117,8 +116,6 @@ def _by_policy(
     return ended or row
 
 
-def _purge(row: Token, store: Store, endings: Endings, counts: Counter[str]) -> None:
-    if not row.ended and endings.is_over(row):
-        with suppress(StoreConflict):  # its user has logged in again
-            store.delete_version(str(row.id), row.version)
-            counts["purged"] += 1
+def _purge(row: Token, endings: Endings, counts: Counter[str]) -> None:
+    if not row.ended and endings.purge(row):
+        counts["purged"] += 1

@@ -189,17 +189,12 @@ class Vault(Store):
 
     def set_policies(self, policies: Policies) -> None:
         self.expect_possible(policies)
-        for _ in attempts():
-            was = self.ruled
-            by, at = holder.name(holder.me()), self._clock.now()
-            new = Ruled(
-                policies=policies, serial=was.serial + 1, at=at, by=by, applied=was.applied
-            )
-            with suppress(StoreConflict):
-                self._header.rule(new)
-                rules = [rule.name for rule in policies.rules]
-                self.audit.note("policy_set", version=policies.version, rules=rules)
-                return
+        by, at = holder.name(holder.me()), self._clock.now()
+        self._header.rule(
+            lambda was: replace(was, policies=policies, serial=was.serial + 1, at=at, by=by)
+        )
+        rules = [rule.name for rule in policies.rules]
+        self.audit.note("policy_set", version=policies.version, rules=rules)
 
     @property
     def is_applied(self) -> bool:
@@ -210,7 +205,9 @@ class Vault(Store):
         ends = self._one_too_many(row, policies)
         return next((end for each, end in ends if each.id == row.id), None)
 
-    def _one_too_many(self, row: Token, policies: Policies) -> list[tuple[Token, End]]:
+    def _one_too_many(
+        self, row: Token, policies: Policies, spared: str | None = None
+    ) -> list[tuple[Token, End]]:
         """Return the oldest logins of a row's user that there are more of than may be."""
         limit = policies.limits(row).at_most
         if limit is None or not row.user:
@@ -220,7 +217,8 @@ class Vault(Store):
             for each in self._saver.having([self._rows.mark("user", row.user)])
             if each.status is Status.OK and policies.limits(each).at_most == limit
         ]
-        theirs.sort(key=lambda each: (each.logged_in_at or 0.0, str(each.id)))
+        # Who has just logged in stays, whatever other hosts' clocks say.
+        theirs.sort(key=lambda each: (each.id == spared, each.logged_in_at or 0.0, str(each.id)))
         most = int(limit.seconds)
         # Each ends with the login that was one too many for it.
         return [
@@ -228,8 +226,8 @@ class Vault(Store):
             for at, each in enumerate(theirs[:-most])
         ]
 
-    def _end_too_many(self, row: Token) -> None:
-        for each, end in self._one_too_many(row, self._header.ruled.policies):
+    def _end_too_many(self, row: Token, spared: str | None = None) -> None:
+        for each, end in self._one_too_many(row, self._header.ruled.policies, spared):
             by = by_policy(end.policy)
             with suppress(StoreConflict):  # then by the next login, or it was ended anyway
                 now = self._clock.now()
@@ -251,8 +249,8 @@ class Vault(Store):
         # Others may have written by the old ones until they had looked. If whoever set them had
         # a clock that is ahead, this would never be done.
         if abs(began - (ruled.at or 0.0)) >= TAKEN_UP:
-            with suppress(StoreConflict):
-                self._header.rule(replace(ruled, applied=ruled.serial))
+            # What was set since is not applied yet.
+            self._header.rule(lambda now: replace(now, applied=max(now.applied, ruled.serial)))
         return True
 
     # Finding
@@ -353,7 +351,7 @@ class Vault(Store):
             about = {name: getattr(saved, name) for name in (*FIXED[1:], "scope")}
             self.audit.note("login", saved, **about)
         with letting_go():  # else by the next login: this one is saved
-            self._end_too_many(saved)
+            self._end_too_many(saved, saved.id)
         return saved
 
     def swap(self, token: Token) -> Token:
@@ -569,12 +567,7 @@ class Vault(Store):
     # Keys
 
     def rotate(self) -> bool:
-        """
-        Wrap the store's keys under the newest key of the ring. False: they already were.
-
-        Raises:
-            StoreConflict: Somebody else did meanwhile.
-        """
+        """Wrap the store's keys under the newest key of the ring. False: they already were."""
         rotated = self._header.rotate()
         if rotated:
             self.audit.note("key_rotated", key=self._header.wrapped_under)

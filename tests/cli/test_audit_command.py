@@ -151,6 +151,15 @@ def test_deleted(run, log_in, path):
     ]
 
 
+def test_emptied(run, log_in, path):
+    """A file that was emptied has none of the lines that were looked for, by name too."""
+    log_in("ana")
+    path.write_text("")
+
+    assert 1 == run("audit", "verify").exit_code
+    assert 1 == run("audit", "verify", str(path)).exit_code
+
+
 @pytest.mark.usefixtures("save")
 def test_nothing_yet(run, path, store):
     """Where nothing was audited yet all is well; a file that is none, or not there, is named."""

@@ -182,6 +182,40 @@ def test_provider_away(stage):
     assert stage.here.keep_fresh().renewed == 20
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [errors.CoolingDown("Slow down"), errors.ProviderRefused("No", error="invalid_client"),
+     errors.ProviderUnavailable("answered 503", passing=False)],
+)  # fmt: skip
+def test_provider_that_says_no(stage, trouble):
+    """After three in a row the others of its tokens are left alone for a while."""
+    for number in range(40):
+        stage.login(f"user{number}")
+    stage.provider.trouble = trouble
+
+    stage.here.keep_fresh(workers=1)
+
+    assert len(stage.provider.calls) == 3
+
+
+def test_provider_of_ones_own_that_fails(stage):
+    """An error that is none of ours is told as one, and the others are renewed."""
+    for number in range(10):
+        stage.login(f"user{number}")
+    told = []
+
+    def fails(token):
+        if token.user == "user3":
+            raise KeyError("secret")
+
+    stage.provider.during = fails
+
+    done = stage.here.keep_fresh(on_error=told.append)
+
+    assert (9, 1) == (done.renewed, done.failed)
+    assert ["The provider failed: KeyError"] == [each.what for each in told]
+
+
 def test_throttled(stage):
     """A provider that throttles a token is left alone as long as it says."""
     stage.login()
@@ -244,6 +278,17 @@ def test_claimed(stage):
     left = Claim(nonce="left", holder=gone, taken_at=now - 30, length=20.0)
     stage.here.store.swap(claimed.with_renewal(claim=left))
     assert stage.here.keep_fresh().renewed == 1
+
+
+def test_who_is_at_it_is_not_waited_for(stage):
+    """Nobody needs the token yet: what another process renews is left to it, at once."""
+    token = stage.login(left=50)
+    now = stage.clock.now()
+    claim = Claim(nonce="n", holder=of_another_host(holder.me()), taken_at=now - 25, length=20.0)
+    stage.here.store.swap(token.with_renewal(claim=claim))
+
+    assert stage.here.keep_fresh().renewed == 0
+    assert stage.clock.now() == now
 
 
 def test_six_methods(stage):
@@ -550,13 +595,16 @@ def test_a_handler_may_set_it(stage):
     assert stage.here.keep_fresh(Unwaited(stage.clock, NOON + MINUTE)).renewed == 0
 
 
-def test_an_error_of_somebody_elses(stage):
-    """What a provider of one's own raises besides ends it, and is not swallowed by a thread."""
-    stage.login()
-    stage.provider.trouble = ZeroDivisionError()
+def test_a_listener_that_fails(stage):
+    """What `on_error` raises ends it, and is not swallowed by a thread."""
+    stage.login("gone")
+    stage.providers.unknown.add("gone")
+
+    def fail(exc):
+        raise ZeroDivisionError from exc
 
     with pytest.raises(ZeroDivisionError):
-        stage.here.keep_fresh(threading.Event())
+        stage.here.keep_fresh(threading.Event(), on_error=fail)
 
 
 def test_logged(stage, caplog):

@@ -30,6 +30,17 @@ def test_they_are_there_before_the_rows(source, target):
     assert (1, None) == (len([*again.steps()]), again.policies)
 
 
+def test_use_that_nobody_noted(source, target, monkeypatch):
+    """What comes from a store that notes no use may be in use: it is idle from the copy on."""
+    source.save_token(login(logged_in_at=NOW))
+    monkeypatch.setattr(type(source.backend), "notes_use", False)
+    copied(source, target)
+
+    (token,) = target.get_tokens()
+    (there,) = source.get_tokens()
+    assert token.last_used_at > (there.last_used_at or 0.0)
+
+
 @pytest.mark.parametrize("its", [OTHERS, Policies()], ids=["other ones", "none any more"])
 def test_what_was_decided_there_stays(source, target, its):
     """A store that was given policies, or none on purpose, keeps them."""

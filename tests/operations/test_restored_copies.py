@@ -114,6 +114,19 @@ def test_revoked_since(simple):
         assert not again.store.reread(each.id).renewal.to_revoke
 
 
+def test_deleted_since(simple):
+    """No copy of the newer store can tell; it is dead at the provider, and logged out again."""
+    simple.before.end(simple.bo.id)
+
+    after = simple.put_back()
+    simple.brought_over()
+
+    assert after.store.reread(simple.bo.id).status is Status.OK
+    assert not simple.zoho.is_active(simple.bo.refresh_token)
+    assert "Logged out bo" in simple.host.type(f"tokenkeep logout {simple.bo.id}").text
+    assert after.store.reread(simple.bo.id) is None
+
+
 def test_not_confirmed_since(simple):
     """What the provider had not confirmed is back, and alive: revoked first of all."""
     simple.zoho.faults.add(endpoint="revoke", kind="drop", times=None)
@@ -186,3 +199,18 @@ def test_the_key_was_rotated_since(host, tmp_path):
 
     assert (1, True) == (refused.status, "wrapped under key" in refused.text)
     assert (0, True) == (done.status, here.ana.id in done.text)
+
+
+def test_the_audit_goes_on(host, tmp_path):
+    """What was revoked since is in its lines; the chain goes on behind them, whole."""
+    here = Restored(host, tmp_path)
+    audit = tmp_path / "audit.jsonl"
+    here.host.environ["TOKENKEEP_AUDIT"] = str(audit)
+    assert here.host.type(f"tokenkeep revoke {here.bo.id}").status == 0
+    (here.host.folder / "revoked-since.txt").write_text(audit.read_text())
+
+    here.put_back()
+    assert "Revoked bo" in here.host.type_page("revoked since")
+
+    done = here.host.type("tokenkeep audit verify")
+    assert (0, True) == (done.status, "2 lines, 1 to 2, whole" in done.text), done.text

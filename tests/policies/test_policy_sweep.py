@@ -60,6 +60,23 @@ def test_purged(stage):
     assert [each.id for each in stage.here.keeper.tokens()] == [living.id]
 
 
+def test_purged_alive(stage):
+    """Invariant 15: what was rejected, or replaced, may be alive: purged, it is revoked."""
+    stage.rule(keep_dead=7 * DAY)
+    given = stage.here.login(refresh_token="imported", grant_token=None)
+    stage.here.login(refresh_token="newer")
+    row = stage.here.vault.reread(given.id)
+    stage.here.vault.swap(row.but(status=Status.LOGIN_NEEDED, updated_at=stage.clock.now()))
+    stage.clock.advance(8 * DAY)
+
+    stage.unreachable = False
+    assert swept(stage)["purged"] == 1
+    swept(stage)
+
+    assert {"imported", "newer"} <= {*stage.revoked}
+    assert [] == list(stage.here.keeper.tokens())
+
+
 def test_purged_and_back(stage):
     """Who logs in again meanwhile keeps the row."""
     stage.rule(keep_dead=7 * DAY)
@@ -180,6 +197,24 @@ def test_idle_of_what_was_used_before_it_was_set(stage):
     assert stage.host().get(token) == "ok"
 
 
+@pytest.mark.parametrize("call", ["renew", "rejected"])
+def test_idle_however_it_is_used(stage, call):
+    """What is renewed on purpose, or handed out after a refusal, is in use."""
+    stage.rule(idle=2 * HOUR)
+    token = stage.here.login()
+    keeper = stage.here.keeper
+
+    for _ in range(12):
+        stage.clock.advance(20 * MINUTE)
+        if call == "renew":
+            keeper.renew(token.id)
+        else:
+            keeper.rejected(token.id, str(stage.here.vault.reread(token.id).access_token))
+    swept(stage)
+
+    assert stage.here.get(token) == "ok"
+
+
 def test_put_off(stage):
     """A row that is due, though it was used since, is looked at once, not by each sweep."""
     stage.rule(idle=DAY)
@@ -269,6 +304,19 @@ def test_at_most(stage, is_later):
     # As of the login that was one too many.
     assert [each.since for each in found[:2]] == [NOON + 2 * HOUR, NOON + 3 * HOUR]
     assert sum(each.status is Status.OK for each in stage.here.keeper.tokens()) == 3
+
+
+@pytest.mark.parametrize("off", [200.0, DAY])
+def test_at_most_by_a_clock_that_is_ahead(stage, off):
+    """Who has just logged in stays, though another host's clock says that it was there before."""
+    stage.rule(at_most_per_user=1)
+    ahead = stage.host(off=off)
+    first = ahead.login(client_id="a")
+
+    second = stage.here.login(client_id="b")
+
+    assert stage.here.get(second) == "ok"
+    assert isinstance(stage.here.get(first), PolicyEnded)
 
 
 def test_at_most_again(stage):

@@ -174,7 +174,10 @@ ABLATIONS = {
             "=None)\n                    gone",
         ),
         "delete, aliases": (" if alias.carries and alias.seen_status is None]", " if False]"),
-        "policy, too many": ("            self._end_too_many(saved)\n", "            pass\n"),
+        "policy, too many": (
+            "            self._end_too_many(saved, saved.id)\n",
+            "            pass\n",
+        ),
         "policy, applied": ("abs(began - (ruled.at", "abs(self._clock.now() - (ruled.at"),
     },
     # Policies.

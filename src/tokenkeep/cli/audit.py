@@ -36,7 +36,7 @@ def verify(session: Session, files: tuple[Path, ...]) -> None:
     """
     from tokenkeep.audit_check import with_rotated
 
-    vault, found = session.vault(), 0
+    vault, found, given = session.vault(), 0, files
     check = vault.audited()
     if not files:
         if not isinstance(vault.audit, FileAudit):
@@ -61,7 +61,9 @@ def verify(session: Session, files: tuple[Path, ...]) -> None:
         session.note(f"{lines} of another store, {store}, and can be verified with that one")
     if not check.chains:
         session.note("Nothing of this store's audit is there")
-    click.get_current_context().exit(1 if found else 0)
+    # Where lines were looked for by name, none is not all of them.
+    is_empty = bool(given) and not check.chains
+    click.get_current_context().exit(1 if found or is_empty else 0)
 
 
 def _facts(chain: Chain) -> dict[str, Any]:

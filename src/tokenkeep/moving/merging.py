@@ -118,8 +118,8 @@ class Merge:
 
     def _rule(self, *, dry_run: bool) -> None:
         """Give the target the source's policies: before the rows, or some would live for ever."""
-        theirs, ruled = self._source.policies, self._target.ruled
-        if not theirs or theirs == ruled.policies:
+        theirs = self._source.policies
+        if not theirs or theirs == (ruled := self._target.ruled).policies:
             return
         # Who has taken them away there, or has others, meant it.
         self.policies = "target" if ruled.serial else "source"

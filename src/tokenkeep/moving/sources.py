@@ -87,14 +87,16 @@ class StoreSource(Source):
     @property
     def policies(self) -> Policies:
         """See `Source.policies`."""
-        return self.store.ruled.policies
+        return self.store.policies
 
     def rows(self, now: float, providers: Providers) -> Iterator[Row]:  # noqa: ARG002 - `Source`'s
         """See `Source.rows`; what does not open comes behind the others, as failed."""
         self.settle()
         errors: list[TokenKeepError] = []
         for token in self.store.iter_tokens(on_error=errors.append):
-            yield Row(token=token, id=token.id)
+            # Where nobody notes use, it may have been used a moment ago.
+            used_at = token.last_used_at if self.store.backend.notes_use else now
+            yield Row(token=token.but(last_used_at=used_at), id=token.id)
         for token in self.store.due(records.EVER, errors.append):
             if token.ended:
                 yield Row(token=token, id=token.id, problem=_ENDED)
