@@ -32,7 +32,8 @@ ABLATIONS = {
         ),
         "again=0": ("self._counted_again(held, exc)", "None"),
         "again=2": ("again = self._store.swap(", "again = held or self._store.swap("),
-        "again=2, budget": (" or not may_repeat(self._ask.seen(held), now, profile)", ""),
+        "again=2, budget": (" or not may_repeat(asked, now, profile)", ""),
+        "again, ahead": (" or is_spared", ""),
         "again=3": ("return again if self._is_in_time() else None", "return again"),
         "again, timeout": ("not is_last and self._clock.monotonic() < ends", "not is_last"),
         "again, deadline": ("self._clock.monotonic() >= self._deadline or ", ""),
@@ -75,6 +76,8 @@ ABLATIONS = {
     },
     "renewal/client.py": {
         "newer failure": ("failure is not None and failure != self._ask.known", "False"),
+        "ahead, one turn": ("if self._ask.ahead or (", "if ("),
+        "ahead, no wait": ("if self._ask.ahead:", "if False:"),
         "look again, early renewal": ("self._read()\n            if", "if"),
         "look again, failed renewal": (
             "                self._read()\n            return self._old_or(exc)",

@@ -108,8 +108,9 @@ class _Client:
                 return result
             # While a turn lasted, the token may have been revoked.
             self._read()
-            is_good = decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token)
-            if is_good or self._ask.ahead:
+            if self._ask.ahead or (
+                decision.verdict is Verdict.RENEW_SOON and self._is_usable(self._token)
+            ):
                 return self._token
 
     def _decided(self, *, looks: bool = True) -> Decision:
