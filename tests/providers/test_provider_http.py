@@ -52,6 +52,7 @@ def test_slow_server(serve, kind):
 
     def play(connection, _request):
         if kind == "interrupted":
+            time.sleep(0.3)  # a signal that comes just before who is to wait does not wake it up
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         begin, rest = SLOW.get(kind, (b"", b""))
         connection.sendall(begin)

@@ -29,9 +29,6 @@ _Result = TypeVar("_Result")
 TICK = 0.05
 """How often a `Bound` is looked at, in seconds."""
 
-_LOOK_UP = 0.5
-"""How long it is waited at once, in seconds."""
-
 _LINGER = 20
 """After how many ticks without any bound nobody looks any more."""
 
@@ -55,26 +52,7 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         TimeoutError: It takes longer, and goes on; nobody hears of it.
         NoThread: It was not begun.
     """
-    doing = begin(work)
-    if not has_ended(doing, seconds):
-        raise TimeoutError
-    return doing.result()
-
-
-def has_ended(doing: Future[Any], seconds: float) -> bool:
-    """
-    Wait so many seconds at most for something that was begun, and tell whether it has ended.
-
-    In short waits: a signal that comes just as one begins does not wake it up.
-    """
-    ends = time.monotonic() + seconds
-    while not doing.done():
-        left = ends - time.monotonic()
-        if left <= 0:
-            return False
-        with suppress(TimeoutError):
-            doing.exception(min(left, _LOOK_UP))
-    return True
+    return begin(work).result(max(seconds, 0))
 
 
 def begin(work: Callable[[], _Result]) -> Future[_Result]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from tokenkeep.backends.waiting import has_ended
 from tokenkeep.decision import Decision, Verdict, current_failure, decide, is_usable
 from tokenkeep.errors import (
     LOGIN_AGAIN,
@@ -220,7 +220,7 @@ class _Client:
                 self._flights.wait(token_id, self._pause)
             return None
         left = max(0.0, self._deadline - self._clock.monotonic())
-        if not has_ended(flight, left):
+        if not flight.done() and not wait([flight], left).done:
             self._read()
             return self._old_or(too_slow(token, self._profile.wait_timeout))
         try:
