@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 
 import pytest
@@ -28,6 +30,25 @@ def test_once(run, run_json, save, kept, configured):
     assert (0, "1 token renewed\n") == (first.exit_code, first.stdout)
     assert {"renewed": 0, "failed": 0, "login_needed": 0} == again
     assert configured.is_active(kept.reread(token.id).access_token)
+
+
+@pytest.mark.usefixtures("kept")
+def test_signals_are_left_as_they_were(run, save):
+    """Once it is over, or with --once, a Ctrl-C does what it did before."""
+    save(access_token="a", expires_at=time.time() - 1)
+    before = signal.getsignal(signal.SIGINT)
+
+    assert 0 == run("keep-fresh", "--once").exit_code
+    assert before is signal.getsignal(signal.SIGINT)
+
+    def stop():
+        while signal.getsignal(signal.SIGINT) is before:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop).start()
+    assert 0 == run("keep-fresh").exit_code
+    assert before is signal.getsignal(signal.SIGINT)
 
 
 @pytest.mark.usefixtures("kept")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from tokenkeep.cli.session import Session, counted, listed, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @click.command("keep-fresh")
@@ -29,13 +34,27 @@ def keep_fresh(session: Session, *, once: bool, workers: int) -> None:
     Ctrl-C or SIGTERM, and ends what it has begun. Any number may run, on any
     number of hosts: each token is renewed by one of them.
     """
-    stop = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(each) != signal.SIG_IGN:  # nohup has switched it off
-            signal.signal(each, lambda *_: stop.set())
-    if not once:
-        session.note("Keeping tokens fresh; stop with Ctrl-C")
-    done = asdict(session.keeper().keep_fresh(None if once else stop, workers=workers))
+    keeper = session.keeper()
+    if once:
+        done = asdict(keeper.keep_fresh(workers=workers))
+    else:
+        with _set_by_signals() as stop:
+            session.note("Keeping tokens fresh; stop with Ctrl-C")
+            done = asdict(keeper.keep_fresh(stop, workers=workers))
     renewed = counted(done["renewed"], "token renewed", "tokens renewed")
     others = listed({"failed": done["failed"], "need a new login": done["login_needed"]})
     session.tell(f"{renewed}, {others}" if others else renewed, done)
+
+
+@contextmanager
+def _set_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that a Ctrl-C, SIGTERM and SIGHUP set, in the place of what they do else."""
+    stop, before = threading.Event(), {}
+    try:
+        for each in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+            if signal.getsignal(each) != signal.SIG_IGN:  # nohup has switched it off
+                before[each] = signal.signal(each, lambda *_: stop.set())
+        yield stop
+    finally:
+        for each, was in before.items():
+            signal.signal(each, was)
