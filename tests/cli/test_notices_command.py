@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from receivers import SECRET
@@ -62,6 +64,34 @@ def test_sweep_tells(  # noqa: PLR0917  # its fixtures
 
     assert (0, 0) == (swept["told"], swept["untold"])  # whoever has tried is left alone
     assert ["login_needed"] == receiver.events
+
+
+def late(handler):
+    """Take a notice after a moment."""
+    time.sleep(0.5)
+    handler.send_response(204)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def test_a_login_is_told_as_it_ends(  # noqa: PLR0917  # its fixtures
+    to_tell, receiver, save, run, configured, store, environment
+):
+    """The command waits for what it is telling: no sweep tells it again."""
+    token = save(expires_at=1.0)
+    configured.revoke()
+    assert 4 == run("token", token.id).exit_code
+    row = store.reread(token.id)
+    store.swap(row.with_renewal(notice=replace(row.renewal.notice, tries=1, next_at=None)))
+    to_tell()
+    receiver.answers.append(late)
+    environment.setenv("TOKENKEEP_CLIENT_SECRET", configured.client.client_secret)
+    words = ["login", "--client-id", configured.client.client_id, "--grant-file", "-"]
+
+    assert 0 == run(*words, stdin=configured.grant_code()).exit_code
+
+    assert ["recovered"] == receiver.events
+    assert store.reread(token.id).renewal.notice.next_at is None
 
 
 def test_doctor(to_tell, receiver, run):

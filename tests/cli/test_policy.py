@@ -144,6 +144,22 @@ def test_what_is_refused(*, run, save, store, file, word, tmp_path):
     assert store.ruled.serial == before
 
 
+@pytest.mark.parametrize(
+    ("which", "known"), [('provider = "zohoo"', "zoho"), ('environment = "sandbx"', "sandbox")]
+)
+@pytest.mark.parametrize("word", ["check", "set"])
+def test_for_nobody(*, run, save, store, file, word, which, known):
+    """A policy for a provider or an environment that nobody knows would protect nobody."""
+    save()
+
+    done = run("policy", word, file(f"{HEAD}{SESSIONS}{which}\n"))
+
+    assert 2 == done.exit_code
+    assert "Policy 'sessions'" in done.stderr
+    assert known in done.stderr.partition(which.split('"')[1])[2]
+    assert not store.policies
+
+
 def test_check(*, run, run_json, save, store, file, environment, tmp_path):
     """A check says what would change, and changes nothing; it works without a store."""
     save()

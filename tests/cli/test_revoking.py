@@ -104,6 +104,14 @@ def test_what_is_refused(run, three, store, args, said):
     assert [Status.OK] * len(three) == [token.status for token in store.get_tokens()]
 
 
+@pytest.mark.parametrize("args", ["--client-id typo", "--organisation 999", "--user no@x.com:1"])
+def test_a_name_that_nobody_has(run, three, args):  # noqa: ARG001  # there are others
+    """A typo in an emergency must not look like success."""
+    done = run("revoke", "--all", *args.split(), "--yes")
+
+    assert (3, True) == (done.exit_code, "No token has" in done.stderr)
+
+
 def test_it_asks_how_many(at_terminal, three, store):
     """No revokes nothing; yes, all that were counted; and then there is nobody to ask for."""
     words = ["revoke", "--all", "--client-id", three[0].client_id]

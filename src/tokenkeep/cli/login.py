@@ -80,6 +80,8 @@ def login(session: Session, /, **given: Any) -> None:
         )
         # Only now that all is known; but before anybody consents to what can't be kept.
         keeper = Keeper(session.open(session.url(), make=True))
+        # It gives a notice that is being told the time to be so.
+        click.get_current_context().call_on_close(keeper.close)
         if by_code:
             token = sign_in(keeper, wanted, session.note)
         else:

@@ -12,13 +12,15 @@ from tokenkeep.backends import private_file
 from tokenkeep.cli.session import Columns, Session, counted, listed, missing, pass_session
 from tokenkeep.cli.tokens import confirm, foresee
 from tokenkeep.clock import moment
-from tokenkeep.errors import ConfigurationError
+from tokenkeep.errors import ConfigurationError, UnknownName
 from tokenkeep.policy import NO_POLICIES, Policies, shown
+from tokenkeep.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokenkeep.policy import Policy
+    from tokenkeep.vault import Vault
 
 _COLUMNS: Columns = {"change": 8, "policy": 20, "says": 0}
 _ENDS = ("max_session", "idle", "keep_dead", "at_most_per_user")
@@ -50,7 +52,7 @@ def check(session: Session, file: str) -> None:
         session.tell(f"{told}; there is no store yet", {"version": new.version, "changes": None})
         return
     vault = session.vault()
-    vault.expect_possible(new)
+    _expect_known(new, vault)
     changes = list(_changes(vault.policies, new))
     _tell(session, changes)
     told = listed(_counts(changes)) or "nothing would change"
@@ -70,7 +72,7 @@ def set_policies(session: Session, file: str, *, yes: bool, dry_run: bool) -> No
     now is gone or looser in it.
     """
     new, vault = _read(file), session.vault()
-    vault.expect_possible(new)
+    _expect_known(new, vault)
     if dry_run:
         foresee(session, session.keeper().planned(new))
         return
@@ -117,6 +119,18 @@ def clear(session: Session, *, yes: bool) -> None:
         vault.set_policies(NO_POLICIES)
     told = f"Let go of {counted(len(changes), 'policy', 'policies')}; what they ended stays so"
     _told(session, changes, told if changes else "There was no policy", NO_POLICIES)
+
+
+def _expect_known(policies: Policies, vault: Vault) -> None:
+    """Refuse what the store can't hold to, and names that nobody knows: they protect nobody."""
+    vault.expect_possible(policies)
+    for rule in policies.rules:
+        if rule.provider or rule.environment:
+            named = Token(provider=rule.provider, environment=rule.environment)
+            try:
+                vault.providers.expect_known(named)
+            except UnknownName as exc:
+                raise UnknownName(f"Policy {rule.name!r}: {exc.what}", hint=exc.hint) from exc
 
 
 class _Change(NamedTuple):

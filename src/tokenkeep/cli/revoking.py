@@ -22,6 +22,8 @@ from tokenkeep.cli.session import (
     told_last,
 )
 from tokenkeep.cli.tokens import confirm, ended_in_words, meant, says_which
+from tokenkeep.errors import TokenNotFound, visible
+from tokenkeep.selection import Selection
 from tokenkeep.token import Status, Token
 
 if TYPE_CHECKING:
@@ -105,8 +107,10 @@ def _revoke_all(session: Session, *, dry_run: bool, yes: bool, **given: Any) -> 
         if session.json:
             told_of = {name: counts[name] for name in _OUTCOMES}
             session.answer("", {"dry_run": dry_run, "tokens": told_of})
-        else:
+        elif counts:
             session.note(_summary(counts))
+    if not counts and not troubles:
+        _expect_some(session, Selection(**wanted))
     if counts["pending"]:
         click.get_current_context().exit(_TRY_AGAIN)
 
@@ -124,12 +128,20 @@ def _facts(each: Revoked, counts: Counter[str]) -> dict[str, Any]:
 
 
 def _summary(counts: Counter[str]) -> str:
-    if not counts:
-        return "Nothing to revoke: no such token, or all were revoked and confirmed before"
     if planned := counts["planned"]:
         return f"{counted(planned, 'token', 'tokens')} would be revoked. Dry run, nothing was done"
     said = listed({word: counts[name] for name, word in _WORDS.items()})
     return f"{said}. To ask again: tokenkeep sweep" if counts["pending"] else said
+
+
+def _expect_some(session: Session, selection: Selection) -> None:
+    """Say why there was nothing to do: a name that nobody has must not look like success."""
+    vault = session.vault()
+    if next(selection.tokens(vault, vault.providers), None) is None:
+        said = ", ".join(f"{name} {value}" for name, value in selection.named.items())
+        what = f"No token has {visible(said)}" if said else "There is no token"
+        raise TokenNotFound(what, hint="See: tokenkeep list")
+    session.note("Nothing to revoke: all were revoked and confirmed before")
 
 
 @contextmanager
